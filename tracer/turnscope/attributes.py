@@ -86,6 +86,7 @@ ATTRIBUTES: Final = (
     Attribute("keepalive_at", "BIGINT", "turnscope.stream.keepalive_at", "monotonic ns of the last keepalive"),
     Attribute("resumed", "BOOLEAN", "turnscope.turn.resumed", "the turn goes on in another process"),
     Attribute("recovered", "BOOLEAN", "turnscope.turn.recovered", "written by recover() for a process that is gone"),
+    Attribute("escalated", "BOOLEAN", "turnscope.tool.escalated", "the tool call may wait for a person's approval, which is not on file"),
     Attribute("late", "BOOLEAN", "turnscope.late", "the time is an upper bound: it had happened by then"),
     Attribute("trace", "VARCHAR", "turnscope.trace_id", "the OpenTelemetry trace that the turn belongs to"),
     Attribute("parent", "VARCHAR", "turnscope.parent_span_id", "the OpenTelemetry span that the turn is a child of"),

@@ -1,0 +1,163 @@
+"""What the analyzer passes from hand to hand: marks from a source, verdicts to a report.
+
+Times are integer nanoseconds. ``at_ns`` lies on the timeline of its process, which does not step when the
+wall clock is set: wall clock at the process's start plus monotonic time since. ``wall_ns`` is what the
+clock on the wall said; people are shown that one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from turnscope.phases import Cause, Confidence, State
+
+Fate = Literal["running", "ended", "killed", "unknown"]
+"""What became of a process: ``ended`` said goodbye, ``killed`` is gone without, ``unknown`` cannot be told from here."""
+
+Value = str | int | float | bool | None
+
+
+class Mark(NamedTuple):
+    """Turn T reached phase P on lane L at time t, read from *file* at byte *offset*."""
+
+    turn_id: str
+    session_id: str
+    lane: str
+    phase: str
+    at_ns: int
+    wall_ns: int
+    seq: int
+    process_id: str
+    file: str
+    offset: int
+    attrs: Mapping[str, Value]
+
+
+class Reject(NamedTuple):
+    """A record that could not be read: put aside and counted, the rest is read."""
+
+    file: str
+    offset: int
+    reason: str
+
+
+class Gap(NamedTuple):
+    """A time in which a process did not run; it is nobody's wait."""
+
+    from_ns: int
+    until_ns: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One run of a program that left marks, and how far its records reach.
+
+    ``horizon_ns`` is the last proof of life, or now if the same process is alive on this host. ``shows_requests``
+    and ``shows_ends`` say whether this kind of source writes down when a request is sent and when a turn ends;
+    where it does not, nothing is concluded from their absence.
+    """
+
+    process_id: str
+    source: str
+    fate: Fate
+    horizon_ns: int
+    horizon_why: str
+    file: str
+    shows_requests: bool = True
+    shows_ends: bool = True
+    budgets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    gaps: Sequence[Gap] = ()
+    clock_steps: int = 0
+    drops: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Capture:
+    """What one source gave: its processes, its marks in any order, and what it could not read."""
+
+    processes: list[Process] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRead:
+    """One line of a report's list of sources."""
+
+    kind: str
+    path: str
+    files: int
+    bytes: int
+    turns: int
+
+
+class Evidence(NamedTuple):
+    """A record and what it says. ``offset`` is None where the whole file is the record."""
+
+    file: str
+    offset: int | None
+    what: str
+
+
+class Stretch(NamedTuple):
+    """A stretch of a turn's time spent in one phase; ``until_ns`` is None while it is open."""
+
+    lane: str
+    phase: str
+    from_ns: int
+    until_ns: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one turn, on what grounds.
+
+    ``phase``, ``lane`` and ``since_ns`` (wall clock) name the open phase, or for an ended turn the one that
+    decided. ``age_ms`` is its length at the horizon without the gaps in which the process did not run.
+    ``cancel`` is the result of a stop that somebody asked for, None where nobody did.
+    """
+
+    turn_id: str
+    session_id: str
+    source: str
+    state: State
+    cause: Cause | None
+    phase: str | None
+    lane: str | None
+    since_ns: int | None
+    age_ms: int | None
+    confidence: Confidence
+    rule: str
+    summary: str
+    cancel: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    counter_evidence: tuple[Evidence, ...] = ()
+    ruled_out: tuple[str, ...] = ()
+    not_seen: tuple[str, ...] = ()
+    next_step: str = ""
+    stretches: tuple[Stretch, ...] = ()
+    accepted_ns: int | None = None
+    horizon_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole answer: stuck turns first, oldest wait first.
+
+    ``healthy`` counts the healthy turns that are not listed one by one in ``turns``: a turn that plainly went
+    well is only counted unless everything was asked for.
+    """
+
+    sources: tuple[SourceRead, ...]
+    horizon_ns: int | None
+    turns: tuple[Verdict, ...]
+    healthy: int
+    rejects: tuple[Reject, ...]
+    drops: Mapping[str, int]
+    notes: tuple[str, ...] = ()
