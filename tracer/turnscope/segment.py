@@ -1,0 +1,190 @@
+"""One file of the journal: preallocated, mapped into memory, filled from the front.
+
+A line that was stored is in the kernel's page cache and survives SIGKILL. Every block is allocated before the
+first store, so that a full disk is an error when the file is made and never a SIGBUS later.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from threading import RLock
+
+LONGEST_LINE: Final = 65_536
+"""Longest line in bytes, with its line feed."""
+
+SMALLEST_BYTES: Final = 2 * LONGEST_LINE
+"""A segment below this would roll too often to be worth having; a fuller disk counts as full."""
+
+_PAGE_BYTES: Final = 4096
+_TRY_SMALLER: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Segment:
+    """A segment that this process fills; the caller holds the journal's lock around every method.
+
+    Where the file cannot be preallocated or mapped, each line is one ``write`` instead: as safe, but a system
+    call that gives the interpreter lock away (p99.9 with eight threads 4 ms instead of 20 us).
+    """
+
+    __slots__ = ("_fd", "_inode", "_view", "capacity", "length", "number", "path")
+
+    def __init__(self, path: Path, number: int, fd: int, view: mmap.mmap | None, capacity: int) -> None:
+        self.path, self.number, self.capacity, self.length = path, number, capacity, 0
+        self._fd, self._view = fd, view
+        self._inode = os.fstat(fd).st_ino
+
+    @classmethod
+    def create(cls, path: Path, number: int, wanted_bytes: int) -> Segment:
+        """Make the file and reserve its blocks, fewer than *wanted_bytes* where the disk or a limit asks for it.
+
+        Raises:
+            OSError: There is no room, or no right. Nothing is left behind.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            capacity = _reserve(fd, wanted_bytes)
+            return cls(path, number, fd, _map(fd, capacity), capacity or wanted_bytes)
+        except BaseException:
+            os.close(fd)
+            with suppress(OSError):
+                path.unlink()
+            raise
+
+    def put(self, line: bytes) -> bool:
+        """Store *line* in mapped memory, without a system call.
+
+        Returns:
+            False, and nothing stored, when it does not fit, is too long, or the segment is not mapped.
+        """
+        size = len(line)
+        start = self.length
+        end = start + size
+        view = self._view
+        if end > self.capacity or size > LONGEST_LINE or view is None:
+            return False
+        # Reserved before it is stored: a signal handler or finalizer that records in between lands behind it.
+        self.length = end
+        try:
+            view[start:end] = line
+        except BaseException:
+            # A hole of NUL bytes would end the text here for every reader.
+            view[start:end] = b" " * (size - 1) + b"\n"
+            raise
+        return True
+
+    def write(self, line: bytes) -> bool:
+        """Store *line*, by a system call if the segment is not mapped.
+
+        Returns:
+            False, and nothing stored, when it does not fit.
+
+        Raises:
+            OSError: The write failed. The file ends after the last whole line.
+        """
+        if self._view is not None:
+            return self.put(line)
+        if self.length + len(line) > self.capacity:
+            return False
+        try:
+            written = os.write(self._fd, line)
+            if written < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            os.ftruncate(self._fd, self.length)
+            raise
+        self.length += written
+        return True
+
+    def prefault(self, lock: RLock, ahead_bytes: int) -> None:
+        """Touch the pages of the next *ahead_bytes*, so that no store pays for the first touch of one (7 us)."""
+        view = self._view
+        if view is None:
+            return
+        first = -(-self.length // _PAGE_BYTES) * _PAGE_BYTES
+        for offset in range(first, min(self.length + ahead_bytes, self.capacity), _PAGE_BYTES):
+            with lock:
+                if offset >= self.length and offset < self.capacity:
+                    view[offset] = 0
+
+    def content(self) -> bytes:
+        """Return what was stored, also when the file has no name any more."""
+        if self._view is not None:
+            return self._view[: self.length]
+        return os.pread(self._fd, self.length, 0)
+
+    def in_place(self) -> bool:
+        """Tell whether the file is still found under its path."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def duplicate_fd(self) -> int:
+        """Return a descriptor of the file that outlives the segment; the caller closes it."""
+        return os.dup(self._fd)
+
+    def close(self) -> None:
+        """Cut the file to its length. The memory stays mapped for a store that this close interrupted."""
+        if self.capacity:
+            self.capacity = 0
+            try:
+                os.ftruncate(self._fd, self.length)
+            finally:
+                os.close(self._fd)
+
+    def abandon(self) -> None:
+        """Let go of the file without a change to it: in a forked child it is the parent's."""
+        if self.capacity:
+            self.capacity = 0
+            os.close(self._fd)
+
+    def discard(self) -> None:
+        """Remove the file: it was prepared and not needed."""
+        self.abandon()
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def preallocate(fd: int, size: int) -> None:
+    """Give the file *size* bytes of zeros whose blocks are really there.
+
+    Raises:
+        OSError: ENOSPC and the like; the file may have been given a part.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size)
+        return
+    zeros = bytes(1 << 20)
+    while size > 0:
+        size -= os.write(fd, zeros[:size])
+
+
+def _reserve(fd: int, wanted_bytes: int) -> int:
+    """Preallocate the largest halving of *wanted_bytes* that there is room for; 0 where that is not possible at all."""
+    try:
+        preallocate(fd, wanted_bytes)
+    except OSError as error:
+        os.ftruncate(fd, 0)
+        if error.errno not in _TRY_SMALLER:
+            return 0
+        if wanted_bytes // 2 < SMALLEST_BYTES:
+            raise
+        return _reserve(fd, wanted_bytes // 2)
+    return wanted_bytes
+
+
+def _map(fd: int, capacity: int) -> mmap.mmap | None:
+    if not capacity:
+        return None
+    try:
+        return mmap.mmap(fd, capacity)
+    except OSError:
+        os.ftruncate(fd, 0)
+        return None

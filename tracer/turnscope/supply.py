@@ -1,0 +1,106 @@
+"""Makes the segments of one process, the next one ahead of its need.
+
+A new file costs 0.75 ms and 7 us for each page that is touched for the first time; whoever records should not pay
+that, so a busy process finds its next segment ready.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from turnscope.segment import LONGEST_LINE, Segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from threading import RLock
+
+    from turnscope.header import Header
+
+_PREFAULT_BYTES: Final = 1 << 20
+
+
+class Supply:
+    """The files that one process has made, and the one that waits to be used.
+
+    Each file has a number of its own. The caller holds *lock* around every method but ``prepare``.
+    """
+
+    def __init__(self, folder: Path, header: Header, segment_bytes: int, lock: RLock) -> None:
+        self.folder = folder
+        self.number = 0
+        self._header, self._segment_bytes, self._lock = header, segment_bytes, lock
+        self._ready: Segment | None = None
+
+    def next(self, least_bytes: int = 0) -> Segment:
+        """Return an empty segment with its header, larger than usual when *least_bytes* asks for it.
+
+        Raises:
+            OSError: There is no room, or no right.
+        """
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            if ready.capacity >= least_bytes and ready.in_place():
+                return ready
+            ready.discard()
+        return self._make(self._take_number(), least_bytes)
+
+    def replace(self, vanished: Segment) -> Segment:
+        """Return a new segment that holds what *vanished* held.
+
+        Raises:
+            OSError: There is no room for all of it. Nothing is left behind; *vanished* goes on in memory.
+        """
+        lines = vanished.content().splitlines(keepends=True)[1:]
+        segment = self._make(self._take_number(), vanished.length + 2 * LONGEST_LINE)
+        if all(segment.write(line) for line in lines):
+            return segment
+        segment.discard()
+        raise OSError(f"{segment.path} has no room for the {vanished.length} bytes of {vanished.path}")
+
+    def prepare(self, current: Segment) -> None:
+        """Have memory ready for the stores to come, and for a busy process the next segment.
+
+        Raises:
+            OSError: There is no room for the next segment; the current one is as it was.
+        """
+        current.prefault(self._lock, _PREFAULT_BYTES)
+        with self._lock:
+            slow = current.number == 1 and current.length * 4 < current.capacity
+            if slow or self._ready is not None:
+                return
+            number = self._take_number()
+        segment = self._make(number)
+        segment.prefault(self._lock, segment.capacity)
+        with self._lock:
+            # Somebody may have rolled meanwhile: numbers go up in the order of use.
+            if self._ready is None and self.number == number:
+                self._ready = segment
+                return
+        segment.discard()
+
+    def discard(self) -> None:
+        """Remove the segment that was prepared and is not needed any more."""
+        if self._ready is not None:
+            self._ready.discard()
+            self._ready = None
+
+    def abandon(self) -> None:
+        """Let go of all files: in a forked child they are the parent's."""
+        if self._ready is not None:
+            self._ready.abandon()
+            self._ready = None
+
+    def paths(self) -> set[Path]:
+        """Return the files that are prepared and not in use yet."""
+        return {self._ready.path} if self._ready is not None else set()
+
+    def _take_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    def _make(self, number: int, least_bytes: int = 0) -> Segment:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._header.path(self.folder, number)
+        segment = Segment.create(path, number, max(self._segment_bytes, least_bytes))
+        segment.write(self._header.line(number))
+        return segment
