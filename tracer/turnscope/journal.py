@@ -6,7 +6,6 @@ forked child included. What cannot be kept is counted by reason, said once, and 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -17,11 +16,12 @@ from turnscope.header import Header, end_line, note_line
 from turnscope.keeper import ClockWatch, Keeper, Reading, boot_clock_ns
 from turnscope.life import ENDED, RUNNING, LifeFile, Slot
 from turnscope.process import call_in_forked_child, identify
-from turnscope.segment import LONGEST_LINE, Segment
 from turnscope.supply import Supply
 from turnscope.trouble import Trouble
+from turnscope.writer import Writer
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping
 
 
@@ -97,28 +97,22 @@ class Journal:
 
     def _begin(self) -> None:
         """Take the state of a process that has recorded nothing yet; it owns no file."""
-        self._identity = identify()
-        self._life = LifeFile(self._identity.process_id, self._identity.pid, self._mono_ns)
-        self._watch = ClockWatch(int(self._gap_s * 1e9))
+        identity = identify()
+        self.process_id = identity.process_id
         self._lock = threading.RLock()  # re-entrant: a signal handler or a finalizer may record while this thread does
-        self._supply: Supply | None = None
-        self._keeper: Keeper | None = None
-        self._segment: Segment | None = None
-        self._missed: Segment | None = None
-        self._open = self._rolling = False
-        self._waiting: list[bytes] = []
-        self._failure: str | None = None
+        self._life = LifeFile(identity.process_id, identity.pid, self._mono_ns)
         self._trouble = Trouble()
-
-    @property
-    def process_id(self) -> str:
-        """Id of this process; another one in a forked child."""
-        return self._identity.process_id
+        self._watch = ClockWatch(int(self._gap_s * 1e9))
+        header = Header(identity, self._wall_ns(), self._mono_ns(), self._service, self._budgets)
+        supply = Supply(self.folder, header, self._segment_bytes, self._lock)
+        self._writer = Writer(supply, self._lock, carry=self._carry, drop=self._life.drop, trouble=self._trouble)
+        self._keeper: Keeper | None = None
+        self._open = False
 
     def append(self, line: bytes) -> None:
         """Keep one whole line, line feed included, or count why it could not be kept."""
         with self._lock:
-            segment = self._segment
+            segment = self._writer.segment
             if segment is not None and segment.put(line):
                 return
             self._append_slowly(line)
@@ -142,33 +136,21 @@ class Journal:
 
     def sync(self) -> None:
         """Bring what was appended to the disk itself, so that it survives a power cut too. Waits for the disk."""
-        with self._lock:
-            fd = self._segment.duplicate_fd() if self._segment is not None else None
-        if fd is None:
-            return
-        try:
-            getattr(os, "fdatasync", os.fsync)(fd)
-        except OSError as error:
-            self.drop(self._trouble.learn(error))
-        finally:
-            os.close(fd)
+        self._writer.sync()
         self._trouble.tell()
 
     def close(self, open_turns: Iterable[str]) -> None:
         """Write the ``end`` note and cut the segment to its length. A later append opens the journal again."""
         with self._lock:
-            if self._segment is not None:
+            if self._writer.segment is not None:
                 now = self._beat()
                 note = {"proc": self.process_id, "t": now.wall_ns, "m": now.mono_ns}
                 self.append(end_line(note, sorted(open_turns), self.drops()))
                 self._life.set_fate(ENDED)
-            self._rescue()
-            self._leave_segment()
-            if self._supply is not None:
-                self._supply.discard()
+            self._writer.close()
             if self._keeper is not None:
                 self._keeper.stop()
-            self._keeper = self._failure = None
+                self._keeper = None
             self._open = False
         self._trouble.tell()
 
@@ -179,144 +161,47 @@ class Journal:
                 return
             for note in self._watch.notes(self._beat()):
                 self.append(note_line(note | {"proc": self.process_id}))
-            self._try_again()
-            self._rescue()
-            if self._segment is not None and not self._life.in_place():
-                self._create_life()
-            self._append_waiting()
+            self._writer.look_after()
+            self._keep_life()
         self._prepare()
         if self.sync_accepted:
-            self.sync()
+            self._writer.sync()
         for hook in tuple(self.on_pulse):
             with guard:
                 hook()
         self._trouble.tell()
 
     def _append_slowly(self, line: bytes) -> None:
-        """Keep *line* where there is no segment, no room in it, or no memory map. The lock is held."""
-        if len(line) > LONGEST_LINE:
-            self._life.drop("too_large")
-        elif self._rolling:
-            self._waiting.append(line)  # a signal handler or finalizer recorded while this thread rolls
-        elif self._failure is not None:
-            self._life.drop(self._failure)
-        else:
-            try:
-                if self._segment is None or not self._segment.write(line):
-                    self._roll().write(line)
-            except OSError as error:
-                self._fail(error)
-                self._life.drop(self._trouble.learn(error))
-            self._append_waiting()
-
-    def _append_waiting(self) -> None:
-        while self._waiting:
-            self.append(self._waiting.pop(0))
-
-    def _roll(self) -> Segment:
-        """Go on in the next segment, which begins with what is open. The lock is held.
-
-        Raises:
-            OSError: There is no next segment.
-        """
-        self._rolling = True
-        try:
-            supply = self._enter()
-            rescued = self._rescue()
-            if rescued is not None:
-                return rescued
-            self._leave_segment()
-            carry = list(self._carry()) if supply.number else []
-            segment = supply.next(2 * sum(map(len, carry)))
-            self._segment = segment
-            for line in carry:
-                segment.write(line)
-            if self._keeper is not None:
-                self._keeper.wake()
-            return segment
-        finally:
-            self._rolling = False
-
-    def _enter(self) -> Supply:
-        """Begin to record in this process, unless it has begun."""
         if not self._open:
-            self._open = True
-            self._life.set_fate(RUNNING)
-            now = self._beat()
-            self._watch.notes(now)
-            if self._supply is None:
-                header = Header(self._identity, now.wall_ns, now.mono_ns, self._service, self._budgets)
-                self._supply = Supply(self.folder, header, self._segment_bytes, self._lock)
-            if self._pulse_s is not None:
-                self._keeper = Keeper(self.pulse, self._pulse_s)
-                self._keeper.start()
-        assert self._supply is not None
-        return self._supply
+            self._enter()
+        self._writer.append(line)
+        if self._life.path is None:
+            self._keep_life()
+        if self._writer.rolled and self._keeper is not None:
+            self._keeper.wake()
 
-    def _rescue(self) -> Segment | None:
-        """Write a segment whose file has gone into a new file, as long as its memory still holds it. The lock is held.
+    def _enter(self) -> None:
+        """Begin to record in this process."""
+        self._open = True
+        self._life.set_fate(RUNNING)
+        self._watch.notes(self._beat())
+        if self._pulse_s is not None:
+            self._keeper = Keeper(self.pulse, self._pulse_s)
+            self._keeper.start()
 
-        Returns:
-            The new segment, with room for a line; None when the file is in its place, or no new one can be had.
-        """
-        segment, supply = self._segment, self._supply
-        if segment is None or supply is None or segment.in_place():
-            return None
-        if segment is not self._missed:
-            self._missed = segment
-            self._life.drop("folder_vanished")
-        rolling, self._rolling, self._segment = self._rolling, True, None
-        try:
-            self._segment = supply.replace(segment)
-        except OSError as error:
-            self._segment = segment
-            self._trouble.learn(error)
-            return None
-        finally:
-            self._rolling = rolling
-        segment.abandon()
-        return self._segment
-
-    def _leave_segment(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
+    def _keep_life(self) -> None:
+        """See that the life file is in its place, once there is a segment that it belongs to."""
+        if self._writer.segment is not None and not self._life.in_place():
             try:
-                segment.close()
+                self._life.create(self.folder)
             except OSError as error:
                 self._trouble.learn(error)
 
-    def _try_again(self) -> None:
-        """Look whether a disk that refused takes a segment again. The lock is held."""
-        if self._failure is None:
-            return
-        self._failure = None
-        try:
-            self._roll()
-        except OSError as error:
-            self._fail(error)
-
-    def _fail(self, error: OSError) -> None:
-        """Go on without a segment until a pulse finds that there can be one. The lock is held."""
-        self._leave_segment()
-        self._failure = self._trouble.learn(error)
-
-    def _create_life(self) -> None:
-        try:
-            self._life.create(self.folder)
-        except OSError as error:
-            self._trouble.learn(error)
-
     def _prepare(self) -> None:
-        segment, supply = self._segment, self._supply
-        if segment is None or supply is None:
-            return
-        try:
-            supply.prepare(segment)
-        except OSError as error:
-            self._trouble.learn(error)
+        self._writer.prepare()
         with self._lock:
             if not self._open:
-                supply.discard()
+                self._writer.close()  # the journal was closed meanwhile, and must leave nothing prepared behind
 
     def _beat(self) -> Reading:
         now = Reading(self._wall_ns(), self._mono_ns(), self._boot_ns())
@@ -325,7 +210,6 @@ class Journal:
 
     def _begin_in_child(self) -> None:
         """Let go of the parent's files, without a change to them."""
-        for part in (self._segment, self._supply, self._life):
-            if part is not None:
-                part.abandon()
+        self._writer.abandon()
+        self._life.abandon()
         self._begin()
