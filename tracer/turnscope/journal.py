@@ -9,13 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from turnscope._guard import guard
 from turnscope.header import Header, end_line, note_line
 from turnscope.keeper import ClockWatch, Keeper, Reading, boot_clock_ns
 from turnscope.life import ENDED, RUNNING, LifeFile, Slot
 from turnscope.process import call_in_forked_child, identify
+from turnscope.retention import Retention
 from turnscope.supply import Supply
 from turnscope.trouble import Trouble
 from turnscope.writer import Writer
@@ -23,6 +24,9 @@ from turnscope.writer import Writer
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
+
+
+_PRUNE_NS: Final = 600_000_000_000
 
 
 class JournalLike(Protocol):
@@ -66,6 +70,7 @@ class Journal:
         boot_ns: Clock that also counts while the host is suspended; it returns None where there is none.
         pulse_s: Seconds between two pulses of the keeper thread; None: no thread, the owner calls ``pulse``.
         gap_s: Two pulses further apart than this make a ``gap`` note.
+        is_held: Says that a closed segment is still needed; by default one that holds a turn without an end.
         sync_accepted: Let every pulse also sync the segment to the disk; the recorder syncs ``accepted`` itself.
     """
 
@@ -84,6 +89,7 @@ class Journal:
         boot_ns: Callable[[], int | None] = boot_clock_ns,
         pulse_s: float | None = 1.0,
         gap_s: float = 5.0,
+        is_held: Callable[[Path], bool] | None = None,
         sync_accepted: bool = False,
     ) -> None:
         self.folder = Path(folder).absolute()
@@ -91,7 +97,9 @@ class Journal:
         self.on_pulse: list[Callable[[], None]] = []
         self._service, self._budgets, self._segment_bytes = service, dict(budgets or {}), segment_bytes
         self._carry, self._wall_ns, self._mono_ns, self._boot_ns = carry, wall_ns, mono_ns, boot_ns
-        self._pulse_s, self._gap_s, self._cap_bytes, self._keep_s = pulse_s, gap_s, cap_bytes, keep_s
+        self._pulse_s, self._gap_s = pulse_s, gap_s
+        keep_ns = int(keep_s * 1e9)
+        self._retention = Retention(self.folder, cap_bytes=cap_bytes, keep_ns=keep_ns, drop=self.drop, is_held=is_held)
         self._begin()
         call_in_forked_child(self._begin_in_child)
 
@@ -108,6 +116,7 @@ class Journal:
         self._writer = Writer(supply, self._lock, carry=self._carry, drop=self._life.drop, trouble=self._trouble)
         self._keeper: Keeper | None = None
         self._open = False
+        self._next_prune_ns = 0
 
     def append(self, line: bytes) -> None:
         """Keep one whole line, line feed included, or count why it could not be kept."""
@@ -164,6 +173,7 @@ class Journal:
             self._writer.look_after()
             self._keep_life()
         self._prepare()
+        self._prune()
         if self.sync_accepted:
             self._writer.sync()
         for hook in tuple(self.on_pulse):
@@ -202,6 +212,20 @@ class Journal:
         with self._lock:
             if not self._open:
                 self._writer.close()  # the journal was closed meanwhile, and must leave nothing prepared behind
+
+    def _prune(self) -> None:
+        """Delete what has to go, after each roll and now and then."""
+        if self._writer.rolled or self._mono_ns() >= self._next_prune_ns:
+            self._writer.rolled = False
+            self._next_prune_ns = self._mono_ns() + _PRUNE_NS
+            try:
+                self._retention.prune(self.process_id, self._files_in_use, self._wall_ns())
+            except OSError as error:
+                self._trouble.learn(error)
+
+    def _files_in_use(self) -> set[Path]:
+        with self._lock:
+            return self._writer.in_use()
 
     def _beat(self) -> Reading:
         now = Reading(self._wall_ns(), self._mono_ns(), self._boot_ns())
