@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from turnscope.phases import Cause, Confidence, State
 
 Fate = Literal["running", "ended", "killed", "unknown"]
-"""What became of a process: ``ended`` said goodbye, ``killed`` is gone without, ``unknown`` cannot be told from here."""
+"""``ended`` said goodbye, ``killed`` is gone without one, ``unknown`` cannot be told from here."""
 
 Value = str | int | float | bool | None
 

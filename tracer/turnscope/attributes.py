@@ -76,7 +76,7 @@ ATTRIBUTES: Final = (
     Attribute("bytes", "BIGINT", "turnscope.bytes", "how many bytes came or were loaded"),
     Attribute("records", "BIGINT", "turnscope.records", "how many records were loaded"),
     Attribute("tokens", "BIGINT", "turnscope.tokens", "tokens in the context, before or after a compaction"),
-    Attribute("window", "BIGINT", "turnscope.context_window", "tokens that the model's window holds"),
+    Attribute("context_window", "BIGINT", "turnscope.context_window", "tokens that the model's window holds"),
     Attribute("cursor", "BIGINT", "turnscope.renderer.cursor", "events that the turn sent, or that the client has seen"),
     Attribute("slot", "BIGINT", "turnscope.slot", "the progress slot of the life file"),
     Attribute("chunks", "BIGINT", "turnscope.stream.chunks", "stream chunks of the phase that this mark ends"),

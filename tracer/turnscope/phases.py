@@ -12,7 +12,7 @@ candidate; 60 seconds alone never make a turn stuck.
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 LaneKind = Literal[
     "turn",
@@ -146,6 +146,12 @@ CANCEL_RESULTS: Final[tuple[CancelResult, ...]] = (
     "unknown",
 )
 """What a stop may have come to; it must be one of these."""
+
+CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
+"""Every cause, the six of the first rank first."""
+
+STATES: Final[tuple[State, ...]] = get_args(State)
+"""Every state of a turn."""
 
 LANE: Final = {lane.kind: lane for lane in LANES}
 """Lane by kind."""

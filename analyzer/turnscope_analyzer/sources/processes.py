@@ -1,0 +1,133 @@
+"""What a journal tells of its process: does it live, how far do its records reach, when did it stand still."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from turnscope.errors import JournalFormatError
+from turnscope.life import ENDED, RUNNING, read_life
+from turnscope.phases import PHASE
+from turnscope.process import fate_of
+from turnscope_analyzer.model import Gap, Process
+from turnscope_analyzer.sources.segments import notes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from turnscope.life import SlotFigures
+    from turnscope_analyzer.model import Fate, Value
+    from turnscope_analyzer.sources.segments import Segment
+
+_SLOTS_OFFSET: Final = 256
+_SLOT_BYTES: Final = 64
+
+_FRESH_NS: Final = 15_000_000_000
+"""A pulse that is younger than this, on a host that cannot be asked, is of a process that lives."""
+
+_FATE_WORDS: Final = {
+    "running": "alive",
+    "ended": "gone, and said goodbye",
+    "killed": "gone, and said no goodbye",
+    "unknown": "not known to be alive or gone",
+}
+
+
+class JournalProcess:
+    """One process by the header of its segments and by its life file, if that is there."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self.segments = segments
+        # The header of a damaged segment is put together from a mark; another segment may have the real one.
+        self.header: dict[str, Any] = max((s.header for s in segments), key=lambda header: "turnscope" in header)
+        self.process_id = segments[0].process_id
+        self.life_path = segments[0].path.parent / f"{self.process_id}.life"
+        self.life = None
+        with suppress(OSError, JournalFormatError):
+            self.life = read_life(self.life_path)
+        self.wall_minus_mono_ns: int = self.header["t"] - self.header["m"]
+
+    def budgets(self) -> dict[str, tuple[float, float]]:
+        """Return the limits that it was configured with, in seconds by phase."""
+        given = self.header.get("budgets")
+        if not isinstance(given, dict):
+            return {}
+        return {phase: (float(pair[0]), float(pair[1])) for phase, pair in given.items() if phase in PHASE}
+
+    def slots(self) -> list[SlotFigures]:
+        """Return the live figures of its open phases."""
+        return list(self.life.slots.values()) if self.life else []
+
+    def live_figures(self, seq: int, slot: Value) -> dict[str, Value]:
+        """Return the live figures of the phase that mark *seq* opened, and where they stand; empty when it has none."""
+        figures = self.life.slots.get(slot) if self.life and isinstance(slot, int) else None
+        if figures is None or figures.seq != seq:
+            return {}
+        return {
+            "live_chunks": figures.chunks,
+            "live_keepalives": figures.keepalives,
+            "life_file": str(self.life_path),
+            "life_offset": _SLOTS_OFFSET + _SLOT_BYTES * int(slot or 0),
+        }
+
+    def facts(self, last_m: int | None, noted: bool, now_ns: int | None) -> Process:  # noqa: FBT001
+        """Return what the verdicts need.
+
+        Args:
+            last_m: Monotonic time of its last mark, None when it has none.
+            noted: Its segments hold notes besides their headers.
+            now_ns: The horizon that the user gave, None to find it out.
+        """
+        fate = self._fate()
+        horizon_ns, why = self._horizon(fate, last_m, now_ns)
+        gaps, steps = self._interruptions() if noted else ((), 0)
+        return Process(
+            process_id=self.process_id,
+            source="journal",
+            fate=fate,
+            horizon_ns=horizon_ns,
+            horizon_why=why,
+            file=str(self.life_path if self.life else self.segments[-1].path),
+            budgets=self.budgets(),
+            gaps=gaps,
+            clock_steps=steps,
+            drops=self.life.drops if self.life else {},
+        )
+
+    def _fate(self) -> Fate:
+        life = self.life
+        if life and life.fate != RUNNING:
+            return "ended" if life.fate == ENDED else "killed"
+        fate = fate_of(self.header)
+        if fate == "unknown" and life and life.pulse_wall_ns and time.time_ns() - life.pulse_wall_ns < _FRESH_NS:
+            return "running"
+        return fate
+
+    def _horizon(self, fate: Fate, last_m: int | None, now_ns: int | None) -> tuple[int, str]:
+        if now_ns is not None:
+            return now_ns, f"judged as of the time that was given; the process is {_FATE_WORDS[fate]}"
+        if fate == "running":
+            pid = self.header.get("pid")
+            return time.monotonic_ns() + self.wall_minus_mono_ns, f"process {pid} is alive on this host"
+        proofs = [(self.header["m"], "its first record")]
+        if last_m is not None:
+            proofs.append((last_m, "its last mark"))
+        if self.life and self.life.pulse_mono_ns:
+            proofs.append((self.life.pulse_mono_ns, "its last pulse"))
+        last, proof = max(proofs)
+        return last + self.wall_minus_mono_ns, f"the process is {_FATE_WORDS[fate]}; its last proof of life is {proof}"
+
+    def _interruptions(self) -> tuple[tuple[Gap, ...], int]:
+        """Return the times in which it did not run while its clock went on, and how often its wall clock was set.
+
+        A suspended host stops the monotonic clock as well: there is nothing to subtract.
+        """
+        gaps, steps = [], 0
+        for segment in self.segments:
+            for note in notes(segment):
+                if note.get("turnscope") == "gap" and note.get("kind") == "frozen":
+                    offset = self.wall_minus_mono_ns
+                    gaps.append(Gap(note["from_m"] + offset, note["until_m"] + offset, "frozen"))
+                steps += note.get("turnscope") == "step"
+        return tuple(gaps), steps

@@ -1,0 +1,18 @@
+-- context_length: the window is exceeded, and this turn did not get a compaction that could help.
+-- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   error_kinds(error_type, cause)
+-- column:  turn_id VARCHAR     -- the turn
+-- column:  rule VARCHAR        -- the rule that claims it
+-- column:  confidence VARCHAR  -- certain, likely or possible
+-- grain:   one row per turn that this cause can claim
+--
+-- Where the compaction's own request met the limit it is the compaction's failure.
+SELECT
+    standing.turn_id,
+    'context_length.exceeded' AS rule,
+    CASE WHEN standing.basis = 'failure' THEN 'certain' ELSE 'likely' END AS confidence
+FROM standing
+INNER JOIN error_kinds AS kind ON standing.error_type = kind.error_type
+WHERE standing.troubled
+    AND kind.cause = 'context_length'
+    AND (standing.purpose IS NULL OR standing.purpose <> 'compaction')

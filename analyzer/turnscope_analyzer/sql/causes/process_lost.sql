@@ -1,0 +1,20 @@
+-- process_lost: the process that ran the turn is gone.
+-- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   turns(turn_id, fate, recovered_ns)
+-- column:  turn_id VARCHAR     -- the turn
+-- column:  rule VARCHAR        -- the rule that claims it
+-- column:  confidence VARCHAR  -- certain, likely or possible
+-- grain:   one row per turn that this cause can claim
+--
+-- Only where the turn was not stuck before: a wait that was past its budget when the process died keeps its cause.
+SELECT
+    standing.turn_id,
+    CASE
+        WHEN turns.recovered_ns IS NOT NULL THEN 'process_lost.recovered'
+        WHEN turns.fate = 'ended' THEN 'process_lost.left_open'
+        ELSE 'process_lost.killed'
+    END AS rule,
+    'certain' AS confidence
+FROM standing
+INNER JOIN turns ON standing.turn_id = turns.turn_id
+WHERE standing.state = 'orphaned' AND NOT standing.overdue

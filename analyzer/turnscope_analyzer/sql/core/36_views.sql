@@ -1,0 +1,46 @@
+-- views: what the clients that show a turn have seen of it.
+-- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, process_id, terminal, lane_recency)
+-- reads:   marks(turn_id, lane_kind, phase, cursor, live_cursor)
+-- column:  turn_id VARCHAR      -- the turn
+-- column:  attached BIGINT      -- clients that are attached
+-- column:  left_ns BIGINT       -- when the last one left
+-- column:  left_seq BIGINT      -- the mark that says so
+-- column:  came_ns BIGINT       -- when the last one came
+-- column:  came_seq BIGINT      -- the mark that says so
+-- column:  seen BIGINT          -- the furthest event that a client has seen, NULL where not counted
+-- column:  sent BIGINT          -- events that the turn sent, NULL where not counted
+-- grain:   one row per turn that a client has attached to
+WITH clients AS (
+    SELECT
+        phase.turn_id,
+        count(*) FILTER (WHERE phase.lane_recency = 1 AND NOT phase.terminal) AS attached,
+        max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_ns,
+        max_by(phase.seq, phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_seq,
+        max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_attached') AS came_ns,
+        max_by(phase.seq, phase.at_ns) FILTER (WHERE phase.phase = 'renderer_attached') AS came_seq
+    FROM turn_phases AS phase
+    WHERE phase.lane_kind = 'renderer'
+    GROUP BY phase.turn_id
+),
+
+cursors AS (
+    SELECT
+        mark.turn_id,
+        max(CASE WHEN mark.live_cursor > coalesce(mark.cursor, -1) THEN mark.live_cursor ELSE mark.cursor END)
+        FILTER (WHERE mark.lane_kind = 'renderer') AS seen,
+        max(mark.cursor) FILTER (WHERE mark.lane_kind = 'turn') AS sent
+    FROM marks AS mark
+    GROUP BY mark.turn_id
+)
+
+SELECT
+    clients.turn_id,
+    clients.attached,
+    clients.left_ns,
+    clients.left_seq,
+    clients.came_ns,
+    clients.came_seq,
+    cursors.seen,
+    cursors.sent
+FROM clients
+INNER JOIN cursors ON clients.turn_id = cursors.turn_id

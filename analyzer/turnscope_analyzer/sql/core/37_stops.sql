@@ -1,0 +1,58 @@
+-- stops: what a stop that somebody asked for came to.
+-- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, live_progress_at_ns, own)
+-- reads:   marks(turn_id, phase, at_ns, seq, result)
+-- reads:   lives(turn_id, ended_phase, ended_ns)
+-- column:  turn_id VARCHAR       -- the turn
+-- column:  requested_ns BIGINT   -- when the last stop was asked for
+-- column:  requested_seq BIGINT  -- the mark that says so
+-- column:  result VARCHAR        -- one of the cancel results
+-- column:  reported VARCHAR      -- what the gateway said it came to, NULL where it said nothing
+-- grain:   one row per turn that somebody asked to stop
+--
+-- A stop is believed by what the turn does, not by what is said of it: one that is reported as cancelled while
+-- the turn goes on is still running. Without a report, the turn's own end decides.
+WITH requests AS (
+    SELECT
+        mark.turn_id,
+        max(mark.at_ns) FILTER (WHERE mark.phase = 'cancel_requested') AS requested_ns,
+        max_by(mark.seq, mark.at_ns) FILTER (WHERE mark.phase = 'cancel_requested') AS requested_seq,
+        max(mark.at_ns) FILTER (WHERE mark.phase = 'cancel_result') AS reported_ns,
+        max_by(mark.result, mark.at_ns) FILTER (WHERE mark.phase = 'cancel_result') AS reported
+    FROM marks AS mark
+    WHERE mark.phase IN ('cancel_requested', 'cancel_result')
+    GROUP BY mark.turn_id
+),
+
+work AS (
+    SELECT
+        phase.turn_id,
+        max(CASE
+            WHEN phase.live_progress_at_ns > phase.at_ns THEN phase.live_progress_at_ns
+            ELSE phase.at_ns
+        END) AS last_ns
+    FROM turn_phases AS phase
+    WHERE phase.own AND phase.lane_kind <> 'turn'
+    GROUP BY phase.turn_id
+)
+
+SELECT
+    request.turn_id,
+    request.requested_ns,
+    request.requested_seq,
+    CASE
+        WHEN request.reported = 'cancelled'
+            AND (
+                (lives.ended_phase IS NULL AND work.last_ns > request.reported_ns)
+                OR (lives.ended_phase = 'completed' AND lives.ended_ns > request.reported_ns)
+            )
+            THEN 'still_running'
+        WHEN request.reported IS NOT NULL THEN request.reported
+        WHEN lives.ended_phase = 'cancelled' THEN 'cancelled'
+        WHEN lives.ended_phase IS NOT NULL THEN 'already_completed'
+        ELSE 'unknown'
+    END AS result,
+    request.reported
+FROM requests AS request
+INNER JOIN lives ON request.turn_id = lives.turn_id
+LEFT JOIN work ON request.turn_id = work.turn_id
+WHERE request.requested_ns IS NOT NULL OR request.reported_ns IS NOT NULL
