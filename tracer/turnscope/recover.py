@@ -87,7 +87,7 @@ def recover(folder: str | os.PathLike[str], journal: JournalLike) -> list[Orphan
 
 @contextmanager
 def _claims(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which the kernel takes back if this process dies; False when it could not be had in time."""
+    """Hold the folder's lock, which the kernel takes back if this process dies; False when it could not be had."""
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         give_up_s = time.monotonic() + _LOCK_WAIT_S

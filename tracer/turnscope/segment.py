@@ -92,14 +92,14 @@ class Segment:
             return self.put(line)
         if self.length + len(line) > self.capacity:
             return False
+        rest = line
         try:
-            written = os.write(self._fd, line)
-            if written < len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
         except OSError:
             os.ftruncate(self._fd, self.length)
             raise
-        self.length += written
+        self.length += len(line)
         return True
 
     def prefault(self, lock: RLock, ahead_bytes: int) -> None:
