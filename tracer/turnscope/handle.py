@@ -1,0 +1,135 @@
+"""One lane of a turn while code runs inside it: marks its opening phase on entering and its end on leaving."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from turnscope import failures
+from turnscope._guard import guard
+from turnscope.current import Scope, current_turn
+from turnscope.decorate import decorate
+from turnscope.phases import LANE, PHASE
+from turnscope.recorder import active
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from turnscope.turn import Turn
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_LANE_OF: Final = {phase.name: LANE[phase.lane] for phase in PHASE.values()}
+
+# What an error means on a lane whose work is not a request of its own.
+_OWN_KIND: Final = {"tool": "tool_error", "hydration": "hydration_failed", "compaction": "compaction_failed"}
+
+
+class PhaseHandle(Scope):
+    """A lane of a turn; a context manager and a decorator, outside of a turn without effect.
+
+    Left without an error it marks the phase that ends its lane well, with one the phase that ends it badly. It may
+    be used as a decorator of any number of functions: each call opens a lane of its own.
+    """
+
+    __slots__ = ("_attrs", "_given", "_is_done", "_opening", "_phase", "_suffix", "_turn")
+
+    def __init__(self, given: Turn | None, opening: str, attrs: dict[str, Any], suffix: object = None) -> None:
+        # Not through Scope.__init__: a lane is opened on the path of a mark, where that call is 5 % of it.
+        self.lane = ""
+        self.outer: Scope | None = None
+        self.is_closed = self._is_done = False
+        self._otel_inside = self._otel_outside = None
+        self._given = given
+        self._opening = self._phase = opening
+        self._attrs = attrs
+        self._suffix = suffix
+        self._turn: Turn | None = None
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that the lane belongs to; ``None`` outside of one."""
+        return self._turn
+
+    def __enter__(self) -> Self:
+        with guard:
+            turn = self._given
+            if turn is None:
+                turn = current_turn()
+            if turn is None:
+                active().journal.drop("no_turn")
+            else:
+                self._turn = turn
+                self._open(turn)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._turn is None:
+            return
+        with guard:
+            try:
+                if not self._is_done:
+                    self._end(error)
+            finally:
+                self._leave()
+
+    def __call__(self, function: F) -> F:
+        """Open the lane around each call of *function*."""
+        return decorate(function, lambda _args, _kwargs: self._again())
+
+    def _again(self) -> Self:
+        return type(self)(self._given, self._opening, self._attrs.copy(), self._suffix)
+
+    def _open(self, turn: Turn) -> None:
+        """Mark the opening phase and make the lane the current scope."""
+        lane = _LANE_OF.get(self._opening)
+        if lane is not None:
+            self.lane = self._lane_name(turn, lane.kind) if lane.many else lane.kind
+        self.first_seq = turn.record(self._opening, self.lane, self._attrs)
+        self._enter(turn)
+
+    def _lane_name(self, turn: Turn, kind: str) -> str:
+        suffix = turn.safe_id(self._suffix) or next(turn.numbers.setdefault(kind, itertools.count(1)))
+        return f"{kind}:{suffix}"
+
+    def _end(self, error: BaseException | None) -> None:
+        """Mark the phase that ends the lane."""
+        lane = _LANE_OF.get(self._opening)
+        if lane is None:
+            self._is_done = True
+        elif error is None:
+            self._finish(lane.succeeds, {})
+        else:
+            self._finish(lane.fails, self._error_attrs(error, lane.kind))
+
+    def _finish(self, phase: str, attrs: dict[str, Any]) -> None:
+        """Mark *phase* as the end of the lane; only the first end counts."""
+        if self._turn is not None and not self._is_done:
+            self._is_done = True
+            self._turn.record(phase, self.lane, attrs)
+
+    def _mark(self, phase: str, attrs: dict[str, Any]) -> None:
+        """Mark a phase of the lane that does not end it."""
+        if self._turn is not None and not self._is_done:
+            self._phase = phase
+            self._turn.record(phase, self.lane, attrs)
+
+    def _error_attrs(self, error: BaseException, kind: str) -> dict[str, Any]:
+        """Return what a mark says about *error*, and let the turn know it when it comes by there."""
+        own = _OWN_KIND.get(kind, "other")
+        attrs = failures.attributes_of(error, phase=self._phase, otherwise=own)
+        if kind == "tool":
+            attrs["error_type"] = own  # a tool that could not connect is no failure of the turn's own transport
+        if self._turn is not None:
+            self._turn.failure = (id(error), str(attrs["error_type"]))
+        return attrs
+
+
+def without_none(attrs: dict[str, Any], **more: object) -> dict[str, Any]:
+    """Return *attrs* with those of *more* that are known."""
+    return attrs | {name: value for name, value in more.items() if value is not None}

@@ -1,0 +1,285 @@
+"""The recorder of this process: what ``configure()`` sets up and every turn writes through.
+
+A setting that cannot work is said at once, in ``configure()``. After that nothing here fails, delays or ends a turn:
+what cannot be recorded is counted in the journal.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import itertools
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from turnscope import current
+from turnscope._guard import guard
+from turnscope.errors import ConfigurationError
+from turnscope.inbox import Inbox
+from turnscope.journal import Journal
+from turnscope.phases import PHASE
+from turnscope.redact import Redactor
+from turnscope.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import ModuleType
+
+    from turnscope.journal import JournalLike
+    from turnscope.turn import Turn
+    from turnscope.watch import StuckPhase
+
+log = logging.getLogger("turnscope")
+
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_IDS_BEGIN_S: Final = 1_577_836_800  # 2020-01-01: seconds and 31 random bits fill the 12 digits until 2089
+_RANDOM_BITS: Final = 31
+
+
+class Recorder:
+    """Everything that the turns of one process share.
+
+    Args:
+        journal: Takes the lines; ``None`` records nothing.
+        wall_ns: Wall clock, nanoseconds since the epoch.
+        mono_ns: Monotonic clock, nanoseconds.
+        new_id: Draws the id of a turn.
+        inbox: Keeps the prompts of open turns, if the user wants that.
+        folder: Where the journal is, if it is on disk.
+        sync: Brings an ``accepted`` to the disk itself, if the user wants that.
+    """
+
+    __slots__ = (
+        "_new_id", "append", "enabled", "folder", "inbox", "is_plain", "journal", "mono_ns", "next_seq", "redactor",
+        "sync", "turns", "wall_ns",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        journal: JournalLike | None,
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
+        new_id: Callable[[], str] | None = None,
+        inbox: Inbox | None = None,
+        folder: Path | None = None,
+        sync: Callable[[], None] | None = None,
+    ) -> None:
+        self.enabled = journal is not None
+        self.journal: JournalLike = _Nothing() if journal is None else journal
+        self.wall_ns, self.mono_ns = wall_ns, mono_ns
+        self.inbox, self.folder, self.sync = inbox, folder, sync
+        self.redactor = Redactor(self.journal.drop)
+        # What every mark needs, bound once: an attribute of an attribute costs as much as reading a clock.
+        self.append = self.journal.append
+        self.is_plain = self.redactor.is_plain
+        self.next_seq = itertools.count(1).__next__
+        self.turns: dict[str, Turn] = {}
+        self._new_id = new_id
+
+    def new_id(self) -> str:
+        """Return an id for a turn: ordered by the second, unique across processes, 12 characters."""
+        return self._new_id() if self._new_id is not None else turn_id_at(self.wall_ns())
+
+    def own_turns(self) -> list[Turn]:
+        """Return the open turns that this process began; in a forked child the parent's are left out."""
+        process_id = self.journal.process_id
+        return [turn for turn in self.turns.copy().values() if turn.process_id == process_id]
+
+    def carry(self) -> Iterator[bytes]:
+        """Yield the lines that a new segment repeats, so that older ones can go."""
+        for turn in self.own_turns():
+            yield from turn.carried()
+
+    def close(self) -> None:
+        """Say goodbye in the journal. Turns that are still open are named there, not ended."""
+        with guard:
+            self.journal.close([turn.id for turn in self.own_turns()])
+
+
+class _Nothing:
+    """The journal of a recorder that is switched off."""
+
+    process_id = ""
+
+    def append(self, line: bytes) -> None:
+        """Keep nothing."""
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count nothing."""
+
+    def slot(self, seq: int) -> None:
+        """Have no slots."""
+
+    def close(self, open_turns: object) -> None:
+        """Have nothing to close."""
+
+
+_OFF: Final = Recorder(None)
+_active: Recorder | None = None
+_at_exit = False
+
+
+def active() -> Recorder:
+    """Return the recorder that is configured; one that records nothing, after a warning, when none is."""
+    global _active  # noqa: PLW0603 - the one recorder of the process
+    if _active is None:
+        log.warning("turnscope is not configured and records nothing; call turnscope.configure() at start-up")
+        _active = _OFF
+    return _active
+
+
+def activate(recorder: Recorder | None) -> Recorder | None:
+    """Make *recorder* the one that new turns record with, and return the one before."""
+    global _active
+    before, _active = _active, recorder
+    guard.count_into(recorder.journal.drop if recorder is not None else None)
+    return before
+
+
+def configure(
+    journal: str | os.PathLike[str] | None = None,
+    *,
+    service: str = "",
+    budgets: Mapping[str, float | tuple[float, float]] | None = None,
+    segment_bytes: int = 8 << 20,
+    cap_bytes: int = 1 << 30,
+    keep_days: float = 14,
+    inbox: bool = False,
+    sync_accepted: bool = False,
+    on_stuck: Callable[[StuckPhase], None] | None = None,
+) -> Recorder:
+    """Begin to record; call it once, at start-up. A second call ends the first recorder.
+
+    ``TURNSCOPE_DISABLED=1`` in the environment switches everything off.
+
+    Args:
+        journal: The folder to record into; else ``TURNSCOPE_JOURNAL``, else ``traces``. Made when it is missing.
+        service: The gateway's name, for the reports.
+        budgets: Phase -> seconds until it is stuck, or (seconds until slow, seconds until stuck).
+        segment_bytes: Size at which a file of the journal is closed and the next one begun.
+        cap_bytes: How much the folder may hold before its oldest closed files go.
+        keep_days: How long closed files are kept.
+        inbox: Keep the text of prompts on disk until their turn has ended, so that ``recover()`` can give it back.
+        sync_accepted: Wait for the disk on each ``accepted``, so that it survives a power cut, too.
+        on_stuck: Called, on a thread of the recorder's, once for each wait that has passed its budget.
+
+    Raises:
+        ConfigurationError: A setting cannot work. The recorder that was there before goes on.
+    """
+    limits = _checked_budgets(budgets or {})
+    _check_sizes(segment_bytes=segment_bytes, cap_bytes=cap_bytes, keep_days=keep_days)
+    if not isinstance(service, str) or (on_stuck is not None and not callable(on_stuck)):
+        raise ConfigurationError("service must be a string, and on_stuck a function; nothing was started")
+    if os.environ.get("TURNSCOPE_DISABLED", "") not in {"", "0"}:
+        return _replace(_OFF)
+    folder = _usable_folder(journal)
+    kept = Journal(
+        folder,
+        service=service,
+        budgets=limits,
+        segment_bytes=segment_bytes,
+        cap_bytes=cap_bytes,
+        keep_s=keep_days * 86_400,
+        carry=lambda: recorder.carry(),  # noqa: PLW0108 - the recorder comes after its journal; nothing rolls before
+        sync_accepted=sync_accepted,
+    )
+    prompts = Inbox(folder / "inbox") if inbox else None
+    if prompts is not None:
+        with guard:
+            prompts.forget_before(time.time() - keep_days * 86_400)
+    recorder = Recorder(kept, inbox=prompts, folder=folder, sync=kept.sync if sync_accepted else None)
+    if on_stuck is not None:
+        kept.on_pulse.append(Watch(recorder, limits, on_stuck).check)
+    current.use_opentelemetry(find_opentelemetry())
+    return _replace(recorder)
+
+
+def shutdown() -> None:
+    """Stop recording and say so in the journal; returns at once. Also runs by itself when the process exits."""
+    before = activate(_OFF)
+    if before is not None:
+        before.close()
+
+
+def turn_id_at(wall_ns: int) -> str:
+    """Return a new turn id whose first digits are the second of *wall_ns*."""
+    second = max(0, wall_ns // 1_000_000_000 - _IDS_BEGIN_S)
+    number = (second << _RANDOM_BITS) | (int.from_bytes(os.urandom(4), "big") >> (32 - _RANDOM_BITS))
+    digits = []
+    for _ in range(12):
+        number, digit = divmod(number, 36)
+        digits.append(_DIGITS[digit])
+    return "".join(reversed(digits))
+
+
+def _replace(recorder: Recorder) -> Recorder:
+    global _at_exit  # noqa: PLW0603 - registered once, however often it is configured
+    if not _at_exit:
+        _at_exit = True
+        atexit.register(shutdown)
+    before = activate(recorder)
+    if before is not None:
+        before.close()
+    return recorder
+
+
+def _checked_budgets(budgets: Mapping[str, float | tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return the budgets as (slow, stuck) seconds.
+
+    Raises:
+        ConfigurationError: A phase is unknown or has no budget, or the limits are not 0 < slow <= stuck.
+    """
+    checked = {}
+    for name, limits in budgets.items():
+        phase = PHASE.get(name)
+        if phase is None or phase.stuck_after_s is None or phase.slow_after_s is None:
+            why = "is not a phase" if phase is None else "has no budget: no length of this wait is an error"
+            raise ConfigurationError(f"budgets: {name!r} {why}; docs/phases.md lists the phases")
+        pair = limits if isinstance(limits, (tuple, list)) else (min(phase.slow_after_s, limits), limits)
+        if len(pair) != 2 or not all(_is_seconds(value) for value in pair) or pair[0] > pair[1]:
+            raise ConfigurationError(
+                f"budgets: {name!r} has {limits!r}; give the seconds until stuck, or (until slow, until stuck)"
+            )
+        checked[name] = (pair[0], pair[1])
+    return checked
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+def _check_sizes(*, segment_bytes: int, cap_bytes: int, keep_days: float) -> None:
+    if type(segment_bytes) is not int or not 128 << 10 <= segment_bytes <= 1 << 30:
+        raise ConfigurationError(f"segment_bytes is {segment_bytes!r}; it must be from 128 KiB to 1 GiB")
+    if type(cap_bytes) is not int or cap_bytes < 2 * segment_bytes:
+        raise ConfigurationError(f"cap_bytes is {cap_bytes!r}; it must hold two segments of {segment_bytes} bytes")
+    if not _is_seconds(keep_days):
+        raise ConfigurationError(f"keep_days is {keep_days!r}; it must be more than 0")
+
+
+def _usable_folder(journal: str | os.PathLike[str] | None) -> Path:
+    given = os.environ.get("TURNSCOPE_JOURNAL") or "traces" if journal is None else journal
+    try:
+        folder = Path(given).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"cannot record into {given!r}: {error}. Give a folder that can be written."
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigurationError(
+            f"cannot record into {folder}: no right to write there. Give a folder that can be written."
+        )
+    return folder
+
+
+def find_opentelemetry() -> ModuleType | None:
+    """Return what carries OpenTelemetry's context along; ``None`` where its API is not installed."""
+    try:
+        return importlib.import_module("turnscope._otel")
+    except ImportError:
+        return None
