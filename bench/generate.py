@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import orjson
 
-from bench.shapes import KINDS, Attrs, steps
+from bench.shapes import KINDS, LAST_CHUNK, Attrs, steps
 from turnscope.phases import PHASE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Mix = Literal["chat", "agentic"]
 
-VERSION = 2
+VERSION = 3
 """Goes up when other bytes are written, so that older data is not taken for it."""
 
 SEGMENT_BYTES = 8 << 20
@@ -76,6 +76,9 @@ class Segments:
         self._lines = [orjson.dumps({**self._header, "segment": self._number}) + b"\n"]
         for lanes in self.open.values():
             self._lines.extend(dict.fromkeys(lanes.values()))
+        if carried := len(self._lines) - 1:
+            note = {"turnscope": "carried", "proc": self._header["proc"], "lines": carried}
+            self._lines.append(orjson.dumps(note) + b"\n")
         self._size = sum(map(len, self._lines))
 
     def add(self, line: bytes) -> None:
@@ -119,6 +122,8 @@ def marks_of(rng: random.Random, process: int, turns: int, mix: Mix) -> tuple[li
         session = rng.choice(sessions)
         for order, step in enumerate(steps(kind, rng)):
             at_ns += int(step.after_s * 1e9)
+            if LAST_CHUNK in step.attrs:
+                step.attrs[LAST_CHUNK] = BOOT_NS + max(at_ns - step.attrs[LAST_CHUNK], marks[-1].since_ns)
             marks.append(Mark(at_ns, turn, order, session, step.lane, step.phase, step.attrs))
     marks.sort(key=lambda mark: mark[:3])
     return marks, kinds
@@ -241,12 +246,12 @@ def manifest(written: list[dict[str, object]]) -> dict[str, object]:
         kinds.update(one["kinds"])  # type: ignore[call-overload]  # a Counter by now, pickled as object
         sums.update({name: one[name] for name in ("marks", "turns", "bytes")})
     states: Counter[str] = Counter()
-    stuck: Counter[str] = Counter()
+    causes: Counter[str] = Counter()
     for kind in KINDS:
         states[kind.state] += kinds[kind.name]
-        if kind.state == "stuck" and kind.cause:
-            stuck[kind.cause] += kinds[kind.name]
-    return {"version": VERSION, "processes": len(written), **sums, "states": dict(states), "stuck": dict(stuck)}
+        if kind.cause:
+            causes[kind.cause] += kinds[kind.name]
+    return {"version": VERSION, "processes": len(written), **sums, "states": dict(states), "causes": dict(causes)}
 
 
 def ready_journal(folder: Path, marks: int, mix: Mix = "chat") -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from turnscope.header import note_line
 from turnscope.segment import LONGEST_LINE, Segment
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ class Supply:
         self.number = 0
         self._header, self._segment_bytes, self._lock = header, segment_bytes, lock
         self._ready: Segment | None = None
+
+    def end_of_carry(self, lines: int) -> bytes:
+        """Return the note that follows *lines* lines that a segment repeats from the one before."""
+        who = self._header.identity
+        return note_line({"turnscope": "carried", "proc": who.process_id, "lines": lines})
 
     def next(self, least_bytes: int = 0) -> Segment:
         """Return an empty segment with its header, larger than usual when *least_bytes* asks for it.

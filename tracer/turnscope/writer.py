@@ -133,8 +133,10 @@ class Writer:
             with guard:
                 carry += self._carry() if self._supply.number else ()
             segment = self.segment = self._supply.next(2 * sum(map(len, carry)))
-            for line in carry:
-                segment.write(line)
+            if carry:
+                for line in carry:
+                    segment.write(line)
+                segment.write(self._supply.end_of_carry(len(carry)))
             self.rolled = True
             return segment
         finally:
