@@ -5,6 +5,7 @@ The text ends at the first NUL byte. What is not a record is put aside with its 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import orjson
@@ -95,6 +96,17 @@ def read_header(path: Path) -> dict[str, object] | None:
         line = file.read(LONGEST_LINE).partition(b"\n")[0]
     header = _object(line) or {}
     return header if header.get("turnscope") == "journal" else None
+
+
+def headers_in(folder: Path) -> dict[Path, dict[str, object]]:
+    """Return the header of each segment in *folder* that has one, by path; files that cannot be read are left out."""
+    headers = {}
+    for path in sorted(folder.glob("*.jsonl")):
+        with suppress(OSError):
+            header = read_header(path)
+            if header is not None:
+                headers[path] = header
+    return headers
 
 
 def read_end(path: Path) -> dict[str, object] | None:

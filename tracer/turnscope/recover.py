@@ -20,7 +20,7 @@ from turnscope.errors import JournalFormatError
 from turnscope.life import ENDED, RECOVERED, Life, read_life, write_fate
 from turnscope.phases import PHASE, lane_kind
 from turnscope.process import fate_of
-from turnscope.reading import read_end, read_header
+from turnscope.reading import headers_in, read_end
 from turnscope.turns import Mark, last_turn_marks, marks_of, turn_marks_of
 
 if TYPE_CHECKING:
@@ -110,13 +110,11 @@ def _gone_processes(folder: Path) -> list[_Gone]:
     """Return the processes that are gone and may have left open turns that nobody has closed."""
     segments: dict[str, list[tuple[int, Path]]] = {}
     headers: dict[str, dict[str, object]] = {}
-    for path in folder.glob("*.jsonl"):
-        header = read_header(path)
-        if header is not None:
-            process_id = str(header.get("proc"))
-            headers[process_id] = header
-            number = header.get("segment")
-            segments.setdefault(process_id, []).append((number if isinstance(number, int) else 0, path))
+    for path, header in headers_in(folder).items():
+        process_id = str(header.get("proc"))
+        headers[process_id] = header
+        number = header.get("segment")
+        segments.setdefault(process_id, []).append((number if isinstance(number, int) else 0, path))
     gone = []
     for process_id, header in headers.items():
         if fate_of(header) == "killed":
@@ -174,22 +172,21 @@ def _leave_out_continued(turns: dict[str, Mark], gone: _Gone, folder: Path) -> N
     if not turns:
         return
     earliest_ns = min(mark.wall_ns for mark in turns.values())
-    for path in folder.glob("*.jsonl"):
-        if path not in gone.segments and _last_write_ns(path, folder) >= earliest_ns:
+    for path, header in headers_in(folder).items():
+        if path not in gone.segments and _last_write_ns(path, header) >= earliest_ns:
             for mark in turn_marks_of(path):
                 if mark.turn in turns and mark.follows(turns[mark.turn]):
                     del turns[mark.turn]
 
 
-def _last_write_ns(path: Path, folder: Path) -> int:
+def _last_write_ns(path: Path, header: dict[str, object]) -> int:
     """Return when a segment can have been written last.
 
     Its file's time alone does not tell: the kernel notes a store into a map only with the next write-back.
     """
-    header = read_header(path) or {}
     if fate_of(header) != "killed":
         return time.time_ns()
-    life = _life(folder / f"{header.get('proc')}.life")
+    life = _life(path.with_name(f"{header.get('proc')}.life"))
     pulse_ns = life.pulse_wall_ns if life is not None else None
     return max(path.stat().st_mtime_ns, pulse_ns or 0)
 

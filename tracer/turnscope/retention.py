@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from turnscope.process import fate_of
-from turnscope.reading import read_header
+from turnscope.reading import headers_in
 from turnscope.turns import Mark, last_turn_marks, turn_marks_of
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class OpenTurns:
             self._open[path] = {turn: mark for turn, mark in last_turn_marks([path]).items() if not mark.ends_turn}
             self._searched[path] = {path}
         turns, searched = self._open[path], self._searched[path]
-        for other in sorted(self._folder.glob("*.jsonl"), key=lambda other: (other < path, other)):
+        for other in sorted(headers_in(self._folder), key=lambda other: (other < path, other)):
             if not turns:
                 break
             if other not in searched:
@@ -160,12 +160,10 @@ def _leave_out_ended(turns: dict[str, Mark], path: Path) -> None:
 def _segments(folder: Path) -> list[_File]:
     """Return the segments of all processes, those written last at the end."""
     files = []
-    for path in folder.glob("*.jsonl"):
-        with suppress(OSError):  # gone meanwhile, or not ours to read
-            header = read_header(path)
+    for path, header in headers_in(folder).items():
+        with suppress(FileNotFoundError):
             stat = path.stat()
-            if header is not None:
-                files.append(_File(stat.st_mtime_ns, path, stat.st_size, header))
+            files.append(_File(stat.st_mtime_ns, path, stat.st_size, header))
     return sorted(files, key=lambda file: (file.written_ns, file.path))
 
 
