@@ -83,11 +83,11 @@ def verdicts(*, journal: str) -> Figures:
 
 
 def wrong(report: Any, due: Mapping[str, Any]) -> int:
-    """Return by how many turns the counts of states, and of causes among the stuck, differ from what is due."""
+    """Return by how many turns the counts of states and of causes differ from what is due, and how many rejects."""
     states = Counter(verdict.state for verdict in report.turns)
     states["healthy"] += report.healthy
-    stuck = Counter(verdict.cause for verdict in report.turns if verdict.state == "stuck")
-    return _difference(states, due["states"]) + _difference(stuck, due["stuck"]) + len(report.rejects)
+    causes = Counter(verdict.cause for verdict in report.turns if verdict.cause)
+    return _difference(states, due["states"]) + _difference(causes, due["causes"]) + len(report.rejects)
 
 
 def _difference(found: Mapping[str, int], due: Mapping[str, int]) -> int:

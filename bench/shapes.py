@@ -6,12 +6,16 @@ process, at least an hour, so that the right verdict does not hang on a limit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import random
 
-Attrs = dict[str, object]
+Attrs = dict[str, Any]
+
+
+LAST_CHUNK = "progress_at"
+"""In a step this is how many ns the last chunk lies before the mark; the mark has the time itself."""
 
 
 class Step(NamedTuple):
@@ -43,19 +47,20 @@ KINDS = (
     Kind("long", 0, 945, "healthy", None),
     Kind("failed", 10, 10, "failed", "transport"),
     Kind("cancelled", 10, 10, "cancelled", None),
-    Kind("approval", 5, 5, "waiting", None),
-    Kind("no_answer", 6, 6, "stuck", "transport"),
-    Kind("stalled", 8, 8, "stuck", "model_stall"),
-    Kind("continuation", 4, 4, "stuck", "continuation_loss"),
-    Kind("compacting", 3, 3, "stuck", "compaction"),
-    Kind("hydrating", 2, 2, "stuck", "hydration"),
-    Kind("tool", 3, 3, "stuck", "tool_hang"),
-    Kind("dropped", 2, 2, "stuck", "silent_drop"),
-    Kind("before_request", 1, 1, "stuck", "pre_start"),
-    Kind("queue", 1, 1, "stuck", "queue_blocked"),
+    Kind("approval", 5, 5, "orphaned", "process_lost"),
+    Kind("no_answer", 6, 6, "orphaned", "transport"),
+    Kind("stalled", 8, 8, "orphaned", "model_stall"),
+    Kind("continuation", 4, 4, "orphaned", "continuation_loss"),
+    Kind("compacting", 3, 3, "orphaned", "compaction"),
+    Kind("hydrating", 2, 2, "orphaned", "hydration"),
+    Kind("tool", 3, 3, "orphaned", "tool_hang"),
+    Kind("dropped", 2, 2, "orphaned", "silent_drop"),
+    Kind("before_request", 1, 1, "orphaned", "pre_start"),
+    Kind("queue", 1, 1, "orphaned", "queue_blocked"),
 )
 # fmt: on
-"""1,000 together in each mix; 30 of them are stuck. ``chat``: 10 marks a turn. ``agentic``: 100, and minutes long."""
+"""1,000 together in each mix. ``chat``: 10 marks a turn. ``agentic``: 100, and minutes long. 30 of 1,000 hang; as their
+process is gone they are called orphaned, and the cause says on what they hung."""
 
 SPREAD = 0.93
 """Sigma of the logarithm of a wait: user message to first item has a median of 4.9 s and a p90 of 16.2 s in 1,011
@@ -97,33 +102,36 @@ class Turn:
         self.requests += 1
         lane = f"upstream:{self.requests}"
         rng = self.rng
-        chunks = rng.randrange(4, 900)
-        opened: Attrs = {"model": rng.choice(MODELS), "step": self.requests, "attempt": 1, "purpose": "turn"}
-        closed: Attrs = {
-            "chunks": chunks,
-            "bytes": chunks * rng.randrange(40, 300),
-            "progress_at": 81_342_000_000_000 + rng.randrange(1 << 45),
-            "max_gap": rng.randrange(1 << 33),
-            "keepalives": rng.randrange(4),
-        }
+        opened: Attrs = {"step": self.requests, "attempt": 1, "purpose": "turn", "model": rng.choice(MODELS)}
+        item = rng.choice(("reasoning", "message", "function_call"))
         for phase, after_s, attrs in (
-            ("upstream_sent", 0.01, {**opened, "slot": rng.randrange(1020)}),
+            ("upstream_sent", 0.01, opened),
             ("response_headers", 0.5, {"status": 200}),
-            ("first_byte", 0.02, {}),
-            ("first_event", 0.01, {"kind": "response.created"}),
-            ("first_item", 4.4, {"kind": rng.choice(("reasoning", "message", "function_call"))}),
-            ("upstream_completed", 3.0, closed),
+            ("first_byte", 0.02, self.figures(0)),
+            ("first_event", 0.01, self.figures(1) | {"kind": "response.created"}),
+            ("first_item", 4.4, self.figures(rng.randrange(1, 4)) | {"kind": item}),
+            ("upstream_completed", 3.0, self.figures(rng.randrange(4, 900))),
         ):
-            self.add(lane, phase, after_s, **attrs)
+            slot = {} if phase in {"upstream_sent", "upstream_completed"} else {"slot": rng.randrange(1020)}
+            self.add(lane, phase, after_s, **attrs, **slot)
             if phase == upto:
                 return
+
+    def figures(self, chunks: int) -> Attrs:
+        """Return what the mark that ends a streaming phase says about its chunks."""
+        figures: Attrs = {"chunks": chunks, "bytes": chunks * self.rng.randrange(40, 300), "keepalives": 0}
+        if chunks:
+            figures[LAST_CHUNK] = self.rng.randrange(1_000, 3_000_000)
+        if chunks > 1:
+            figures["max_gap"] = self.rng.randrange(1_000_000, 400_000_000)
+        return figures
 
     def tool(self, *, result: bool = True) -> None:
         """Call a tool, and take its result if *result*."""
         call_id = f"call_{self.rng.getrandbits(96):024x}"
-        self.add(f"tool:{call_id}", "tool_call", 0.01, name=self.rng.choice(TOOLS), kind="function")
+        self.add(f"tool:{call_id}", "tool_call", 0.01, name=self.rng.choice(TOOLS))
         if result:
-            self.add(f"tool:{call_id}", "tool_result", 0.1, ok=True, bytes=self.rng.randrange(20_000))
+            self.add(f"tool:{call_id}", "tool_result", 0.1, bytes=self.rng.randrange(20_000))
 
     def compaction(self) -> None:
         """Start to compact, by a request of its own that gets its headers."""
@@ -158,7 +166,7 @@ def _healthy(turn: Turn, kind: str) -> None:
     if kind == "hydrated":
         turn.add("hydration", "hydration_completed", 0.8, bytes=turn.rng.randrange(1 << 22))
     if kind == "watched":
-        turn.add("renderer:web", "renderer_attached", 0.05, cursor=0)
+        turn.add("renderer:web", "renderer_attached", 0.05, name="web", cursor=0, slot=turn.rng.randrange(1020))
     turn.request()
     more = {"tools": 1, "long": turn.rng.randrange(6, 16)}.get(kind, 0)
     for _ in range(more):
