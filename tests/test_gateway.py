@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +16,7 @@ from examples.gateway.demo.fleet import Fleet, Server
 from examples.gateway.messages import Bug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Mark = dict[str, Any]
@@ -77,6 +78,14 @@ def read_marks(journal: Path) -> Iterator[Mark]:
         yield from (record for line in whole_lines if "turn" in (record := json.loads(line)))
 
 
+def eventually(happened: Callable[[], bool]) -> bool:
+    """Give the gateway a moment to read what the model has sent."""
+    give_up = time.monotonic() + 5
+    while not happened() and time.monotonic() < give_up:
+        time.sleep(0.02)
+    return happened()
+
+
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with Fleet(tmp_path_factory.mktemp("traces"), tmp_path_factory.mktemp("data"), {}) as fleet:
@@ -123,7 +132,7 @@ def test_a_hung_request_stays_in_the_phase_that_it_reached(scene: Scene, plan: s
 
     scene.play(case)
 
-    assert scene.phases(case, "upstream")[-1] == phase
+    assert eventually(lambda: scene.phases(case, "upstream")[-1] == phase)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +227,25 @@ def test_a_killed_gateway_is_recovered_and_a_turn_goes_on_under_its_id(tmp_path:
         assert scene.phases(resumed, "turn") == ["accepted", "queued", "started", "interrupted", "started", "completed"]
         assert len({mark["proc"] for mark in scene.marks(resumed)}) == 2
         assert scene.marks(stopped)[-1]["attrs"]["result"] == "unknown"
+
+
+def test_a_plan_with_an_unknown_step_is_refused_by_name(scene: Scene) -> None:
+    request = {"input": [], "stream": True, "metadata": {"plan": "text; explode"}}
+
+    response = httpx.post(f"{scene.fleet.model.url}/v1/responses", json=request)
+
+    assert response.status_code == 400
+    assert "explode" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "message", [[], {"text": 1}, {"text": "a", "inject": {"bug": "x"}}, {"text": "a", "inject": {"x": 1}}]
+)
+def test_a_message_that_makes_no_sense_is_not_accepted(scene: Scene, message: object) -> None:
+    response = httpx.post(f"{scene.gateway.url}/sessions/nonsense/messages", json=message)
+
+    assert response.status_code == 400
+    assert "nonsense" not in {mark["session"] for mark in read_marks(scene.fleet.journal)}
 
 
 def test_a_server_that_cannot_start_is_an_error_and_no_wait() -> None:

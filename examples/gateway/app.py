@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from examples.gateway.messages import Message
 from examples.gateway.model import ModelClient
@@ -68,9 +68,8 @@ class Gateway:
     async def post_stop(self, request: Request) -> JSONResponse:
         """Stop a turn; the answer is one of the five results."""
         turn_id = request.path_params["turn"]
-        run = self._session(request).runs.get(turn_id)
         try:
-            result = await stop_turn(turn_id, run, grace_s=self._settings.stop_grace_s)
+            result = await stop_turn(turn_id, self._find(request), grace_s=self._settings.stop_grace_s)
         except OSError as error:
             return JSONResponse({"result": "failed", "reason": str(error)}, status_code=500)
         return JSONResponse({"result": result})
@@ -110,8 +109,12 @@ class Gateway:
             self._sessions[name] = Session(name, self._settings, self._model)
         return self._sessions[name]
 
+    def _find(self, request: Request) -> Run | None:
+        session = self._sessions.get(request.path_params["session"])
+        return session.runs.get(request.path_params["turn"]) if session else None
+
     def _run(self, request: Request) -> Run:
-        run = self._session(request).runs.get(request.path_params["turn"])
+        run = self._find(request)
         if run is None:
             raise HTTPException(404, "no such turn here")
         return run
@@ -126,7 +129,6 @@ async def _render(run: Run, client: str, cursor: int) -> AsyncIterator[str]:
 
 async def _message(request: Request) -> Message:
     try:
-        given: dict[str, Any] = await request.json()
-        return Message.of(given)
-    except (TypeError, ValueError) as error:
+        return Message.of(await request.json())
+    except ValueError as error:
         raise HTTPException(400, str(error)) from error

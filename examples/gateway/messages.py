@@ -66,13 +66,16 @@ class Message:
     inject: Inject = field(default_factory=Inject)
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Message:
+    def of(cls, given: object) -> Message:
         """Read it from JSON.
 
         Raises:
             ValueError: There is no text, or something unknown is to be injected.
         """
-        text = given.get("text")
-        if not isinstance(text, str):
-            raise ValueError("a message needs a text")
-        return cls(text, Inject.of(given.get("inject") or {}))
+        match given:
+            case {"text": str(text), "inject": dict(inject)}:
+                return cls(text, Inject.of(inject))
+            case {"text": str(text)}:
+                return cls(text)
+            case _:
+                raise ValueError("a message is an object with a text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[3]
 """The folder that ``examples`` lies in."""
+
+ENVIRONMENT: Final = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+"""Has a child import from where we do, also where the project is not installed."""
 
 _LIFETIME_S = 110
 
@@ -30,6 +34,7 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, "--lifetime", str(_LIFETIME_S), *arguments],
             cwd=ROOT,
+            env=ENVIRONMENT,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from examples.gateway.demo.cases import Expected
-from examples.gateway.demo.fleet import ROOT
+from examples.gateway.demo.fleet import ENVIRONMENT, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,9 @@ class Wrong(NamedTuple):
 def analyze(journal: Path, *options: str) -> str:
     """Return what ``analyze`` prints about *journal*."""
     command = [sys.executable, "-c", _ANALYZE, *options, str(journal)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, check=False, timeout=60
+    )
     if done.returncode not in {_NO_STUCK_TURN, _STUCK_TURNS}:
         raise RuntimeError(f"analyze ended with {done.returncode}")
     return done.stdout

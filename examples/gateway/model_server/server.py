@@ -69,7 +69,11 @@ class ModelServer:
     async def _respond(self, request: Request, answer: Answer) -> None:
         body = request.json()
         ask = Ask.of(body, self._default_plan)
-        step = self._next_step(ask)
+        try:
+            step = self._next_step(ask)
+        except ValueError as error:
+            await answer.json(400, {"error": {"message": str(error), "code": "unknown_plan"}})
+            return
         seen = Seen(ask.turn, ask.purpose, step.name, len(json.dumps(body.get("input", ""))))
         self.seen.append(seen)
         task = Task(answer, Response(ask.model), step.argument, input_tokens=seen.input_bytes // 4)
@@ -81,6 +85,9 @@ class ModelServer:
 
     def _next_step(self, ask: Ask) -> Step:
         plan = steps(ask.plan)
+        unknown = {step.name for step in plan} - BEHAVIOURS.keys()
+        if unknown or not plan:
+            raise ValueError(f"the plan {ask.plan!r} is not made of {', '.join(BEHAVIOURS)}")
         step = plan[min(self._asked[ask], len(plan) - 1)]
         self._asked[ask] += 1
         return step
