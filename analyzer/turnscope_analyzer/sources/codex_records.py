@@ -1,0 +1,274 @@
+"""The records of a Codex rollout, each with its place and time; what cannot be read is put aside and counted.
+
+A payload is handed over as it stands on file so that its kind and sizes can be told. A long record is only
+skimmed at its two ends: one line can hold hundreds of megabytes of images.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import datetime, timezone
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from turnscope_analyzer.model import Reject
+from turnscope_analyzer.sources.lines import Line, iter_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+REJECT_CAP: Final = 1_000
+"""So many bad records of a file are listed; the rest is only counted."""
+
+_BLANK = b"\0\t\r\n "
+_RECORD_START = b'{"timestamp":"'
+_SKIM_BYTES = 512
+_STEP_NS = 1_000_000_000
+"""A clock that goes back by less is write jitter, by more it was set."""
+
+_END_NS = 9_000_000_000_000_000_000
+"""No time lies later: damaged times add up, and a time has to fit 64 bits."""
+
+_ENVELOPE = re.compile(
+    rb'[\s\0]*\{(?:"timestamp"\s*:\s*"([^"]{1,64})"\s*,\s*)?(?:"ordinal"\s*:\s*\d+\s*,\s*)?'
+    rb'"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*\{(?:\s*"type"\s*:\s*"(\w+)")?'
+)
+_FIELD = re.compile(rb'"(call_id|name|role|turn_id)"\s*:\s*"([^"\\]{1,256})"')
+_ITEM = re.compile(rb'"item"\s*:\s*\{\s*"type"\s*:\s*"(\w+)"')
+_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,256})"')
+_MESSAGE = re.compile(rb'"last_agent_message"\s*:\s*"')
+_ERROR = re.compile(rb'"error"\s*:\s*\{')
+
+_ROLLOUT = re.compile(
+    rb'"type"\s*:\s*"(?:session_meta|response_item|event_msg|turn_context|compacted)"\s*,\s*"payload"\s*:\s*\{'
+)
+_OLD_HEADER = re.compile(
+    rb'\s*\{\s*"id"\s*:\s*"[^"]+"\s*,\s*"timestamp"\s*:\s*"[^"]+"\s*,\s*"(?:instructions|git)"\s*:'
+)
+_BARE_ITEMS = frozenset({"function_call", "function_call_output", "local_shell_call", "reasoning"})
+
+
+class Record(NamedTuple):
+    """One record: where it stands, when it was written, and what it is.
+
+    ``wall_ns`` is the time on the record, or on the one before where it has none; ``at_ns`` goes on when the
+    wall clock was set back. ``name`` is the record's type, the payload's and the item's or the role, as far as
+    it has them: ``compacted``, ``event_msg/item_completed/UserMessage``, ``response_item/message/assistant``.
+    """
+
+    offset: int
+    length: int
+    at_ns: int
+    wall_ns: int
+    name: str
+    payload: Mapping[str, Any]
+
+
+class Rejects:
+    """The bad records of one file, listed up to a cap and counted beyond it."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._listed: list[Reject] = []
+        self._first_unlisted = 0
+        self._unlisted = 0
+
+    def add(self, offset: int, reason: str) -> None:
+        """Put the record at *offset* aside."""
+        if len(self._listed) < REJECT_CAP:
+            self._listed.append(Reject(self._file, offset, reason))
+            return
+        if not self._unlisted:
+            self._first_unlisted = offset
+        self._unlisted += 1
+
+    def all(self) -> list[Reject]:
+        """Return what was listed, and one entry from where on how many more were not."""
+        if not self._unlisted:
+            return self._listed
+        return [*self._listed, Reject(self._file, self._first_unlisted, f"and {self._unlisted} more bad records")]
+
+
+class Timeline:
+    """Puts the times on records onto a line that does not go back."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.wall_ns: int | None = None
+        self._at_ns = 0
+        self._shift_ns = 0
+
+    def place(self, wall_ns: int) -> int:
+        """Return the time of a record that says *wall_ns*; count it where the clock was set back before."""
+        back_ns = self._at_ns - (wall_ns + self._shift_ns)
+        if back_ns > _STEP_NS:
+            self._shift_ns += back_ns
+            self.steps += 1
+        self.wall_ns = wall_ns
+        self._at_ns = self.now(wall_ns)
+        return self._at_ns
+
+    def now(self, wall_ns: int) -> int:
+        """Return where the wall clock's *wall_ns* lies, not before the last record."""
+        return min(max(self._at_ns, wall_ns + self._shift_ns), _END_NS)
+
+
+def is_rollout(head: bytes) -> bool:
+    """Tell from the first few KiB of a file whether it is a rollout, also one that begins with garbage."""
+    return _OLD_HEADER.match(head) is not None or _ROLLOUT.search(head) is not None
+
+
+def iter_records(path: Path, rejects: Rejects, timeline: Timeline) -> Iterator[Record]:
+    """Read the records of *path* in file order; put what is none into *rejects*.
+
+    Raises:
+        OSError: The file cannot be opened or read.
+    """
+    for line in iter_lines(path):
+        found = _whole(line, rejects) if line.whole else _long(line, rejects)
+        for offset, length, content in found:
+            envelope = _envelope(content)
+            if envelope is None:
+                rejects.add(offset, "JSON, but no rollout record")
+                continue
+            name, payload = envelope
+            wall_ns = parse_time(content.get("timestamp")) or timeline.wall_ns or parse_time(payload.get("timestamp"))
+            if wall_ns is None:
+                rejects.add(offset, "no time on the record, nor on one before it")
+                continue
+            yield Record(offset, length, timeline.place(wall_ns), wall_ns, name, payload)
+
+
+def parse_time(text: object) -> int | None:
+    """Return the UTC time *text* (``2026-11-21T01:05:56.675Z``) in epoch ns, None where it is not one."""
+    if not isinstance(text, str):
+        return None
+    second_ns = _second_ns(text[:19])
+    fraction = text[19:].rstrip("Z").removeprefix(".")
+    if second_ns is None or (fraction and not (fraction.isascii() and fraction.isdigit())):
+        return None
+    return second_ns + int(fraction[:9].ljust(9, "0"))
+
+
+@lru_cache(maxsize=1_024)
+def _second_ns(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    # Nanoseconds in 64 bits end in 2262; a year outside is a damaged one.
+    return int(moment.timestamp()) * 1_000_000_000 if 1970 <= moment.year < 2200 else None
+
+
+_Found = tuple[int, int, "Mapping[str, Any]"]
+
+
+def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:
+    """Give the record of a line that is held whole, or what can be saved of a damaged one."""
+    text = line.head.strip(_BLANK)
+    offset = line.offset + len(line.head) - len(line.head.lstrip(_BLANK))
+    if b"\0" in line.head and len(text) < len(line.head):
+        rejects.add(line.offset, f"{line.head.count(0)} NUL bytes")
+    if not text:
+        return
+    content = _parse(text)
+    if content is not None:
+        yield offset, len(text), content
+        return
+    starts = [match.start() for match in re.finditer(re.escape(_RECORD_START), text)]
+    # A killed writer leaves half a record; the next process appends its own to the same line.
+    edges = sorted({0, *starts, len(text)})
+    for start, end in itertools.pairwise(edges):
+        piece = text[start:end]
+        content = _parse(piece)
+        if content is None:
+            rejects.add(offset + start, _why_bad(piece))
+        else:
+            yield offset + start, len(piece), content
+
+
+def _long(line: Line, rejects: Rejects) -> Iterator[_Found]:
+    """Skim a line that is not held whole: its envelope, the fields at its two ends, a record glued onto it."""
+    envelope = _ENVELOPE.match(line.head)
+    glued_at = line.tail.rfind(_RECORD_START)
+    glued = _parse(line.tail[glued_at:].strip(_BLANK)) if glued_at >= 0 else None
+    if glued is not None and "payload" in glued:
+        length = len(line.tail) - glued_at
+        rejects.add(line.offset, f"torn after {line.length - length} bytes; the next record was glued onto it")
+        yield line.offset + line.length - length, length, glued
+    elif envelope is None:
+        rejects.add(line.offset, f"no record in {line.length} bytes")
+    elif not line.tail.rstrip(_BLANK).endswith(b"}"):
+        rejects.add(line.offset, f"cut off after {line.length} bytes")
+    else:
+        yield line.offset, line.length, _skim(line, envelope)
+
+
+def _skim(line: Line, envelope: re.Match[bytes]) -> Mapping[str, Any]:
+    """Return the record as far as its two ends tell, in the shape that a whole one has."""
+    stamp, kind, payload_kind = (part.decode("ascii", "replace") if part else None for part in envelope.groups())
+    payload: dict[str, Any] = {}
+    # A compacted record's first field is the thread's history: nothing in it is about the record itself.
+    if payload_kind is not None:
+        payload["type"] = payload_kind
+        # An unescaped quote cannot stand inside a JSON string, so these are keys and no text that quotes one.
+        ends = (line.head[envelope.start(3) : envelope.start(3) + _SKIM_BYTES], line.tail[-_SKIM_BYTES:])
+        for name, value in (match.groups() for end in ends for match in _FIELD.finditer(end)):
+            payload.setdefault(name.decode(), value.decode("utf-8", "replace"))
+        if item := _ITEM.search(ends[0]):
+            payload["item"] = {"type": item[1].decode()}
+        if _MESSAGE.search(ends[0]):
+            payload["last_agent_message"] = ""
+        if payload_kind == "task_complete" and _ERROR.search(ends[1]):
+            payload["error"] = {}
+    elif kind == "session_meta" and (own_id := _ID.search(line.head[: envelope.end() + _SKIM_BYTES])):
+        payload["id"] = own_id[1].decode("utf-8", "replace")
+    return {"timestamp": stamp, "type": kind, "payload": payload}
+
+
+def _parse(text: bytes) -> Mapping[str, Any] | None:
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _why_bad(text: bytes) -> str:
+    if b"\0" in text:
+        return f"{text.count(0)} NUL bytes in {len(text)}"
+    if not text.startswith(b"{"):
+        return f"{len(text)} bytes that are no JSON object"
+    if not text.endswith(b"}"):
+        return f"cut off after {len(text)} bytes"
+    return f"broken JSON of {len(text)} bytes"
+
+
+def _envelope(content: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return a record's name and payload; the first rollouts had neither envelope nor ``session_meta``."""
+    kind, payload = content.get("type"), content.get("payload")
+    if isinstance(kind, str) and isinstance(payload, dict):
+        return _name(kind, payload), payload
+    if kind == "message":
+        return _name("bare", content), content
+    if isinstance(kind, str) and kind in _BARE_ITEMS:
+        return _name("response_item", content), content
+    if "record_type" in content:
+        return "state", content
+    if "instructions" in content and isinstance(content.get("id"), str):
+        return "session_meta", content
+    return None
+
+
+def _name(kind: str, payload: Mapping[str, Any]) -> str:
+    inner = payload.get("type")
+    if inner == "message":
+        return f"{kind}/message/{payload.get('role')}"
+    if inner == "item_completed":
+        item = payload.get("item")
+        return f"{kind}/item_completed/{item.get('type') if isinstance(item, dict) else None}"
+    return f"{kind}/{inner}" if isinstance(inner, str) else kind
