@@ -1,0 +1,147 @@
+"""Codex rollouts (``rollout-*.jsonl``) as marks.
+
+A rollout is one thread over all its resumes. It shows when things were complete, never when a request was sent,
+and nothing of its process: whether that still runs is told by who holds the file open for writing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.sources.codex_records import Rejects, Timeline, is_rollout, iter_records
+from turnscope_analyzer.sources.codex_thread import Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from turnscope_analyzer.sources.codex_marks import Draft
+    from turnscope_analyzer.sources.codex_turn import Turn
+
+__all__ = ["is_rollout", "open_files", "read_rollout"]
+
+SOURCE: Final = "codex"
+_PROC = Path("/proc")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def read_rollout(
+    path: Path,
+    *,
+    held: Collection[str] = frozenset(),
+    now_ns: Callable[[], int] = time.time_ns,
+) -> Capture:
+    """Read one rollout into marks, in order of their times, and its process or processes.
+
+    Turns of versions that record no end stand under a process of their own, of which nothing may be concluded
+    from a missing end.
+
+    Args:
+        path: The file; told to be a rollout by `is_rollout`.
+        held: Real paths of the files that a live process has open for writing, from `open_files`.
+        now_ns: The wall clock, asked only for a file that is held.
+
+    Raises:
+        OSError: The file cannot be opened or read. Bad content never raises, it is listed in ``rejects``.
+    """
+    rejects = Rejects(str(path))
+    timeline = Timeline()
+    thread = Thread()
+    for record in iter_records(path, rejects, timeline):
+        thread.feed(record)
+    capture = Capture(rejects=rejects.all())
+    if timeline.wall_ns is None:
+        return capture
+    thread_id = thread.thread_id or _name_of(path)
+    turns = thread.finish()
+    running = os.path.realpath(path) in held
+    horizon_ns = timeline.now(now_ns()) if running else timeline.now(timeline.wall_ns)
+    for made in sorted({turn.made for turn in turns}) or [False]:
+        capture.processes.append(
+            Process(
+                process_id=_process_id(thread_id, made=made, mixed=any(not turn.made for turn in turns)),
+                source=SOURCE,
+                fate="running" if running else "unknown",
+                horizon_ns=horizon_ns,
+                horizon_why=(
+                    "now: a process on this host holds the file open for writing"
+                    if running
+                    else "the last record; a rollout does not show what became of its process"
+                ),
+                file=str(path),
+                shows_requests=False,
+                shows_ends=not made,
+                clock_steps=timeline.steps,
+            )
+        )
+    capture.marks.extend(_marks(turns, thread_id, str(path)))
+    return capture
+
+
+def open_files() -> set[str]:
+    """Return the real paths of the ``.jsonl`` files that other processes of this host have open for writing.
+
+    Only those of processes that we may look into; empty where there is no ``/proc``.
+    """
+    found: set[str] = set()
+    for process in _PROC.glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            found.update(_written_by(process))
+        except OSError:
+            # It is gone by now, or another user's.
+            continue
+    return found
+
+
+def _written_by(process: Path) -> Iterator[str]:
+    for link in (process / "fd").iterdir():
+        # os.path.realpath does not raise for a file that was closed meanwhile.
+        target = os.path.realpath(link)
+        if target.endswith(".jsonl") and _is_for_writing(process / "fdinfo" / link.name):
+            yield target
+
+
+def _is_for_writing(info: Path) -> bool:
+    try:
+        flags = re.search(r"^flags:\s*([0-7]+)$", info.read_text(), re.MULTILINE)
+    except OSError:
+        # Closed between the two looks.
+        return False
+    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
+
+
+def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
+    """Give the marks in order of their times; a mark that was moved to its true time changes its place."""
+    mixed = any(not turn.made for turn in turns)
+    placed: list[tuple[Turn, Draft]] = [(turn, draft) for turn in turns for draft in turn.marks]
+    placed.sort(key=lambda pair: pair[1].at_ns)
+    for seq, (turn, draft) in enumerate(placed):
+        yield Mark(
+            turn_id=f"{thread_id}:{turn.turn_id.removeprefix('#')}" if turn.made else turn.turn_id,
+            session_id=thread_id,
+            lane=draft.lane,
+            phase=draft.phase,
+            at_ns=draft.at_ns,
+            wall_ns=draft.wall_ns,
+            seq=seq,
+            process_id=_process_id(thread_id, made=turn.made, mixed=mixed),
+            file=file,
+            offset=draft.offset,
+            attrs=draft.attrs,
+        )
+
+
+def _process_id(thread_id: str, *, made: bool, mixed: bool) -> str:
+    return f"codex:{thread_id}:untracked" if made and mixed else f"codex:{thread_id}"
+
+
+def _name_of(path: Path) -> str:
+    """Return the thread's id as the file's name has it."""
+    told = _UUID.search(path.stem)
+    return told[0] if told else path.stem

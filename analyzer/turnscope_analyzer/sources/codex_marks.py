@@ -1,0 +1,58 @@
+"""The marks of one Codex turn while its file is still being read: they can be completed, moved and taken back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from turnscope_analyzer.sources.codex_tokens import Meter
+
+if TYPE_CHECKING:
+    from turnscope_analyzer.model import Value
+    from turnscope_analyzer.sources.codex_records import Record
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A mark that still lacks what only the whole file tells: its session, its process, its place in the order."""
+
+    lane: str
+    phase: str
+    at_ns: int
+    wall_ns: int
+    offset: int
+    attrs: dict[str, Value]
+
+    def tell(self, **attrs: Value) -> None:
+        """Add what a later record says; attributes that are None are not on file."""
+        self.attrs |= {name: value for name, value in attrs.items() if value is not None}
+
+    def move(self, wall_ms: int | None, not_before_ns: int, *, late: bool = False) -> None:
+        """Give the mark the time that its record names, if that is not later than now nor before *not_before_ns*."""
+        back_ns = -1 if wall_ms is None else self.wall_ns - wall_ms * 1_000_000
+        if not 0 <= back_ns <= self.at_ns - not_before_ns:
+            return
+        self.at_ns -= back_ns
+        self.wall_ns -= back_ns
+        if not late:
+            self.attrs.pop("late", None)
+
+
+class Drafts(list[Draft]):
+    """The marks of one turn in the order in which they came about."""
+
+    def mark(self, record: Record, lane: str, phase: str, **attrs: Value) -> Draft:
+        """Add a mark that *record* proves; attributes that are None are not on file."""
+        draft = Draft(lane, phase, record.at_ns, record.wall_ns, record.offset, {})
+        draft.tell(**attrs)
+        self.append(draft)
+        return draft
+
+
+class Settings:
+    """What holds for the thread at this point of its file."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+        self.model: str | None = None
+        self.asks_people = False
