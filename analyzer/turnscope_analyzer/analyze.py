@@ -148,16 +148,13 @@ class _Analysis:
 
     def _verdicts(self, judgements: Iterable[Judgement]) -> Iterator[Verdict]:
         """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
-        asked = [judgement for judgement in judgements if self.question.wants(judgement)]
-        asked.sort(key=_urgency)
-        for place, judgement in enumerate(asked):
-            detailed = self.question.detailed is None or place < self.question.detailed
-            marks = self._marks_of(judgement.facts["turn_id"]) if detailed else ()
+        asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
+        detailed = {judgement.facts["turn_id"] for judgement in asked[: self.question.detailed]}
+        fetched = self.journals.marks(detailed)
+        for judgement in asked:
+            turn_id = judgement.facts["turn_id"]
+            marks = self._marks.get(turn_id, []) + fetched.get(turn_id, []) if turn_id in detailed else []
             yield Explainer(judgement, marks, self.processes).verdict()
-
-    def _marks_of(self, turn_id: str) -> Iterator[Mark]:
-        yield from self._marks.get(turn_id, ())
-        yield from self.journals.marks(turn_id)
 
     def _sources(self, counts: Counter[str]) -> Iterator[SourceRead]:
         for kind, files in (("journal", self.found.segments), ("codex", self.found.rollouts)):

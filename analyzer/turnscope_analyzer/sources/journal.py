@@ -21,10 +21,10 @@ from turnscope.reading import Reject as NotARecord
 from turnscope_analyzer.model import Mark, Reject
 from turnscope_analyzer.sources.processes import JournalProcess
 from turnscope_analyzer.sources.segments import open_segment, without
-from turnscope_analyzer.sources.windows import LineReader, Window, find_lines
+from turnscope_analyzer.sources.windows import Text, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from turnscope_analyzer.engine import Engine
@@ -43,8 +43,10 @@ class Journals:
         }
         self.rejects = [segment.torn for segment in self.segments if segment.torn]
         self._copies = copies
-        self._lines: dict[str, list[tuple[Segment, int, int]]] = defaultdict(list)
-        self._reader = LineReader()
+        self._numbers: dict[str, set[int]] = defaultdict(set)
+        for segment in self.segments:
+            self._numbers[segment.process_id].add(segment.number)
+        self._windows: dict[str, list[Window]] = defaultdict(list)
 
     def glance(self, engine: Engine) -> None:
         """Look at every mark once: fills ``glance``."""
@@ -68,16 +70,14 @@ class Journals:
     def fetch(self, engine: Engine) -> None:
         """Put the marks of the turns that need a closer look into ``marks``."""
         engine.build("core/12_windows")
-        windows: dict[str, list[Window]] = defaultdict(list)
-        for file, turn_id, first_m, last_m in engine.rows("SELECT file, turn_id, first_m, last_m FROM windows"):
-            windows[file].append(Window(turn_id, first_m, last_m))
+        for row in engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows ORDER BY file, first_m"):
+            self._windows[row[0]].append(Window(*row[1:]))
         spool = engine.folder / "mark_lines.jsonl"
         with spool.open("wb") as out:
             for segment in self.segments:
-                for line in find_lines(segment.text, windows.get(str(segment.text), [])):
-                    self._lines[line.turn_id].append((segment, line.offset, len(line.text)))
-                    out.write(line.text)
-        if self._lines:
+                if windows := self._windows.get(str(segment.text)):
+                    out.writelines(line for _, line in self._text(segment).find(windows))
+        if spool.stat().st_size:
             self._load_clocks(engine)
             engine.set("mark_lines", str(spool))
             engine.append("marks", "adapters/duckdb_marks")
@@ -90,15 +90,22 @@ class Journals:
         )
         return [self.processes[process_id].facts(last_m, noted, now_ns) for process_id, last_m, noted in seen]
 
-    def marks(self, turn_id: str) -> Iterator[Mark]:
-        """Yield the marks of a turn that was fetched, with all that they carry, each once."""
-        seen = set()
-        for segment, offset, n_bytes in self._lines[turn_id]:
-            record = orjson.loads(self._reader.read(segment.text, offset, n_bytes))
-            name = (record["proc"], record["seq"])
-            if name not in seen and record["phase"] in PHASE:
-                seen.add(name)
-                yield self._mark(record, segment, offset)
+    def marks(self, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
+        """Read the marks of turns that were fetched again, with all that they carry, each once."""
+        found: dict[tuple[str, int], Mark] = {}
+        for segment in self.segments:
+            windows = [window for window in self._windows.get(str(segment.text), ()) if window.turn_id in turn_ids]
+            for offset, line in self._text(segment).find(windows) if windows else ():
+                record = orjson.loads(line)
+                if record["phase"] in PHASE:
+                    found.setdefault((record["proc"], record["seq"]), self._mark(record, segment, offset))
+        by_turn: dict[str, list[Mark]] = defaultdict(list)
+        for mark in found.values():
+            by_turn[mark.turn_id].append(mark)
+        return by_turn
+
+    def _text(self, segment: Segment) -> Text:
+        return Text(segment.text.read_bytes(), first=segment.number - 1 not in self._numbers[segment.process_id])
 
     def _mark(self, record: dict[str, Any], segment: Segment, offset: int) -> Mark:
         process = self.processes.get(record["proc"]) or self.processes[segment.process_id]

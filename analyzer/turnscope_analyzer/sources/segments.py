@@ -6,7 +6,6 @@ such a file as a copy that is cut at its last whole line, so every byte offset i
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import orjson
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 _HEAD_BYTES: Final = 65_536
 _BLOCK_BYTES: Final = 1 << 20
-_NOTE: Final = re.compile(rb'(?m)^\{"turnscope":[^\n]*')
+_NOTE_START: Final = b'{"turnscope":'
 
 
 class Segment(NamedTuple):
@@ -36,6 +35,11 @@ class Segment(NamedTuple):
     def process_id(self) -> str:
         """The process that wrote it."""
         return str(self.header["proc"])
+
+    @property
+    def number(self) -> int:
+        """Its place among the segments of its process; 0 where the header is damaged."""
+        return int(self.header.get("segment", 0))
 
 
 def is_segment(head: bytes) -> bool:
@@ -83,8 +87,14 @@ def without(segment: Segment, rejects: Iterable[Reject], copies: Path) -> Segmen
 
 def notes(segment: Segment) -> list[dict[str, Any]]:
     """Return the notes of *segment* in order, its header first; what does not parse is left out."""
-    lines = (match[0] for match in _NOTE.finditer(segment.text.read_bytes()))
-    return [note for line in lines if (note := _object(line)) is not None]
+    data = segment.text.read_bytes()
+    found, at = [], 0
+    while at >= 0:
+        end = data.find(b"\n", at)
+        if data.startswith(_NOTE_START, at) and (note := _object(data[at:end])):
+            found.append(note)
+        at = data.find(b"\n" + _NOTE_START, end) + 1 or -1
+    return found
 
 
 def _header(head: bytes) -> dict[str, Any] | None:

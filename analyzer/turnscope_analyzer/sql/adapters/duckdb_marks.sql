@@ -3,23 +3,18 @@
 -- grain:   one row per mark; the variable mark_lines names the file of lines
 --
 -- Times lie on the timeline of the mark's process: its monotonic clock, counted from its wall clock at its start.
--- The same mark may stand in two segments, carried over by the roll; it counts once.
 WITH lines AS (
     SELECT
-        line.*,
-        row_number() OVER (PARTITION BY line.turn, line.proc, line.seq ORDER BY line.m) AS copy
+        line.* EXCLUDE (attrs),
+        unnest(line.attrs)
     FROM read_json(
         getvariable('mark_lines'),
         columns = {
             turn: 'VARCHAR', session: 'VARCHAR', lane: 'VARCHAR', phase: 'VARCHAR', m: 'BIGINT', seq: 'BIGINT',
             proc: 'VARCHAR',
             attrs: 'STRUCT(
-                error_type VARCHAR, error_class VARCHAR, status BIGINT, purpose VARCHAR, step BIGINT, attempt BIGINT,
-                model VARCHAR, name VARCHAR, kind VARCHAR, result VARCHAR, trigger VARCHAR, doing VARCHAR,
-                ahead BIGINT, resets_at BIGINT, bytes BIGINT, records BIGINT, tokens BIGINT, context_window BIGINT,
-                cursor BIGINT, slot BIGINT, chunks BIGINT, progress_at BIGINT, max_gap BIGINT, keepalives BIGINT,
-                keepalive_at BIGINT, resumed BOOLEAN, recovered BOOLEAN, escalated BOOLEAN, late BOOLEAN,
-                trace VARCHAR, parent VARCHAR
+                error_type VARCHAR, purpose VARCHAR, step BIGINT, attempt BIGINT, result VARCHAR, cursor BIGINT,
+                chunks BIGINT, progress_at BIGINT, max_gap BIGINT, resumed BOOLEAN, recovered BOOLEAN
             )'
         },
         format = 'newline_delimited',
@@ -37,9 +32,8 @@ SELECT
     line.m + clock.wall_minus_mono_ns AS at_ns,
     line.seq,
     line.proc AS process_id,
-    line.attrs.* EXCLUDE (progress_at, keepalive_at),
-    line.attrs.progress_at + clock.wall_minus_mono_ns AS progress_at,
-    line.attrs.keepalive_at + clock.wall_minus_mono_ns AS keepalive_at,
+    line.* EXCLUDE (turn, session, lane, phase, m, seq, proc, progress_at),
+    line.progress_at + clock.wall_minus_mono_ns AS progress_at,
     slot.chunks AS live_chunks,
     slot.progress_at + clock.wall_minus_mono_ns AS live_progress_at,
     slot.keepalives AS live_keepalives,
@@ -47,4 +41,3 @@ SELECT
 FROM lines AS line
 INNER JOIN clocks AS clock ON line.proc = clock.process_id
 LEFT JOIN slots AS slot ON line.proc = slot.process_id AND line.seq = slot.seq
-WHERE line.copy = 1

@@ -22,8 +22,6 @@
 -- column:  live_keepalives BIGINT   -- keepalives of the phase, from the life file
 -- column:  busy BIGINT              -- tool calls and quota waits that were open at that time
 -- column:  own BOOLEAN              -- the turn's own work: not a client that looks on, not a stop
--- column:  recency BIGINT           -- 1 for the last mark of the turn's own work
--- column:  lane_recency BIGINT      -- 1 for the last mark of the lane
 -- grain:   one row per mark, without those that recover() wrote for a process that is gone
 SELECT
     mark.turn_id,
@@ -36,9 +34,9 @@ SELECT
     mark.error_type,
     coalesce(mark.resumed, FALSE) AS resumed,
     word.terminal,
-    max(mark.purpose) OVER (PARTITION BY mark.turn_id, mark.lane) AS purpose,
-    max(mark.step) OVER (PARTITION BY mark.turn_id, mark.lane) AS step,
-    max(mark.attempt) OVER (PARTITION BY mark.turn_id, mark.lane) AS attempt,
+    max(mark.purpose) OVER lane_order AS purpose,
+    max(mark.step) OVER lane_order AS step,
+    max(mark.attempt) OVER lane_order AS attempt,
     lead(mark.at_ns) OVER lane_order AS lane_next_ns,
     lead(mark.at_ns) OVER own_order AS turn_next_ns,
     CASE
@@ -56,15 +54,7 @@ SELECT
         WHEN mark.phase IN ('tool_result', 'quota_restored') THEN -1
         ELSE 0
     END) OVER own_order AS busy,
-    mark.lane_kind NOT IN ('renderer', 'cancel') AS own,
-    row_number() OVER (
-        PARTITION BY mark.turn_id, mark.lane_kind NOT IN ('renderer', 'cancel')
-        ORDER BY mark.at_ns DESC, mark.seq DESC, mark.process_id DESC
-    ) AS recency,
-    row_number() OVER (
-        PARTITION BY mark.turn_id, mark.lane
-        ORDER BY mark.at_ns DESC, mark.seq DESC, mark.process_id DESC
-    ) AS lane_recency
+    mark.lane_kind NOT IN ('renderer', 'cancel') AS own
 FROM marks AS mark
 INNER JOIN vocabulary AS word ON mark.phase = word.phase
 WHERE coalesce(mark.recovered, FALSE) = FALSE

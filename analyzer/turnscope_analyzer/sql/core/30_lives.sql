@@ -1,5 +1,5 @@
 -- lives: where each turn stands on its own lane.
--- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, error_type, resumed, terminal, lane_recency)
+-- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, error_type, resumed, terminal, lane_next_ns)
 -- reads:   marks(turn_id, session_id, phase, at_ns, recovered)
 -- column:  turn_id VARCHAR       -- the turn
 -- column:  session_id VARCHAR    -- its session
@@ -15,10 +15,10 @@ WITH turn_lane AS (
     SELECT
         phase.turn_id,
         max(phase.at_ns) FILTER (WHERE phase.terminal OR phase.resumed) AS closing_ns,
-        max(phase.phase) FILTER (WHERE phase.lane_recency = 1 AND phase.terminal) AS ended_phase,
-        max(phase.at_ns) FILTER (WHERE phase.lane_recency = 1 AND phase.terminal) AS ended_ns,
-        max(phase.seq) FILTER (WHERE phase.lane_recency = 1 AND phase.terminal) AS ended_seq,
-        max(phase.error_type) FILTER (WHERE phase.lane_recency = 1 AND phase.terminal) AS ended_error
+        max(phase.phase) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_phase,
+        max(phase.at_ns) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_ns,
+        max(phase.seq) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_seq,
+        max(phase.error_type) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_error
     FROM turn_phases AS phase
     WHERE phase.lane_kind = 'turn'
     GROUP BY phase.turn_id

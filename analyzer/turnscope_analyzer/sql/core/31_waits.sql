@@ -1,6 +1,6 @@
 -- waits: what each turn that has not ended waits in.
 -- reads:   turn_phases(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, error_type, terminal, own)
--- reads:   turn_phases(purpose, step, attempt, live_progress_at_ns, live_keepalives, recency, lane_recency)
+-- reads:   turn_phases(purpose, step, attempt, live_progress_at_ns, live_keepalives, turn_next_ns, lane_next_ns)
 -- reads:   lives(turn_id, ended_phase, closing_ns)
 -- reads:   vocabulary(phase, wait_rank)
 -- column:  turn_id VARCHAR       -- the turn
@@ -36,9 +36,9 @@ WITH candidates AS (
     WHERE lives.ended_phase IS NULL
         AND phase.own
         AND (
-            phase.recency = 1
+            phase.turn_next_ns IS NULL
             OR (
-                phase.lane_recency = 1
+                phase.lane_next_ns IS NULL
                 AND NOT phase.terminal
                 AND phase.lane_kind <> 'turn'
                 AND (lives.closing_ns IS NULL OR phase.at_ns > lives.closing_ns)

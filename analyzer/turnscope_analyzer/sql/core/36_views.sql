@@ -1,5 +1,5 @@
 -- views: what the clients that show a turn have seen of it.
--- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, process_id, terminal, lane_recency)
+-- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, process_id, terminal, lane_next_ns)
 -- reads:   marks(turn_id, lane_kind, phase, cursor, live_cursor)
 -- column:  turn_id VARCHAR      -- the turn
 -- column:  attached BIGINT      -- clients that are attached
@@ -13,7 +13,7 @@
 WITH clients AS (
     SELECT
         phase.turn_id,
-        count(*) FILTER (WHERE phase.lane_recency = 1 AND NOT phase.terminal) AS attached,
+        count(*) FILTER (WHERE phase.lane_next_ns IS NULL AND NOT phase.terminal) AS attached,
         max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_ns,
         max_by(phase.seq, phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_seq,
         max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_attached') AS came_ns,

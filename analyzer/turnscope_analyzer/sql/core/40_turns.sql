@@ -1,6 +1,6 @@
 -- turns: one row of facts a turn, all that the verdict rests on.
 -- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, ended_error, recovered_ns)
--- reads:   turn_phases(turn_id, process_id, at_ns, seq, phase, own, recency)
+-- reads:   turn_phases(turn_id, process_id, at_ns, seq, phase, own, turn_next_ns)
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
 -- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, attempt, keepalives)
 -- reads:   ages(turn_id, age_ns, frozen_ns, slow_after_ns, stuck_after_ns)
@@ -106,7 +106,7 @@ SELECT
     unseen.stuck_after_ns AS unseen_after_ns,
     stops.result AS cancel
 FROM lives
-INNER JOIN turn_phases AS last_mark ON lives.turn_id = last_mark.turn_id AND last_mark.own AND last_mark.recency = 1
+INNER JOIN turn_phases AS last_mark ON lives.turn_id = last_mark.turn_id AND last_mark.own AND last_mark.turn_next_ns IS NULL
 INNER JOIN processes AS process ON last_mark.process_id = process.process_id
 INNER JOIN limits AS unseen ON process.process_id = unseen.process_id AND unseen.phase = 'renderer_detached'
 LEFT JOIN waits AS wait ON lives.turn_id = wait.turn_id
