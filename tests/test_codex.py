@@ -156,6 +156,7 @@ def test_a_turn_that_ends_where_it_had_to_compact_failed_in_compaction(name: str
 
     assert story(read)[-2:] == ["compaction_failed", "failed"]
     assert last(read, "failed").attrs["error_type"] == "compaction_failed"
+    assert last(read, "compaction_failed").attrs["purpose"] == "compaction"
 
 
 # -- every mark -------------------------------------------------------------------------------------------

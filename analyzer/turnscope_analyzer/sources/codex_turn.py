@@ -147,7 +147,11 @@ class Turn:
             or met == "compaction_failed"
         ):
             error_type = "compaction_failed"
-            self.marks.mark(record, "compaction", "compaction_failed", late=True, error_type=met or error_type)
+            # What its request met stays on its own mark; the turn failed because the compaction did.
+            inner = met or error_type
+            self.marks.mark(
+                record, "compaction", "compaction_failed", late=True, error_type=inner, purpose="compaction"
+            )
         elif met is None and self.requests.exceeded:
             error_type = "context_length_exceeded"
         error_class, status = (failure.error_class, failure.status) if failure else (None, None)
