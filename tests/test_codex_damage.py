@@ -214,7 +214,7 @@ def test_a_public_rollout_with_a_broken_line_gives_the_rest() -> None:
     read = read_rollout(SHARED / "codex-public" / "shleder__rollout-fixture-malformed_jsonl.jsonl")
 
     assert story(read) == ["accepted", "started", "first_item 1"]
-    assert read.rejects
+    assert len(read.rejects) == 1
 
 
 def _ended_before(read: Capture, offset: int) -> list[tuple[object, ...]]:

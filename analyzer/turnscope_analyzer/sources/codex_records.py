@@ -171,13 +171,13 @@ def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:
     """Give the record of a line that is held whole, or what can be saved of a damaged one."""
     text = line.head.strip(_BLANK)
     offset = line.offset + len(line.head) - len(line.head.lstrip(_BLANK))
-    if b"\0" in line.head and len(text) < len(line.head):
+    content = _parse(text) if text else None
+    # Counted apart only where a whole record stands beside them: one bad line is one reject.
+    if b"\0" in line.head and (content is not None or not text):
         rejects.add(line.offset, f"{line.head.count(0)} NUL bytes")
-    if not text:
-        return
-    content = _parse(text)
     if content is not None:
         yield offset, len(text), content
+    if content is not None or not text:
         return
     starts = [match.start() for match in re.finditer(re.escape(_RECORD_START), text)]
     # A killed writer leaves half a record; the next process appends its own to the same line.
