@@ -31,6 +31,7 @@ from journal_kit import (
     start,
     stepped,
 )
+from turnscope.header import note_line
 from turnscope.journal import Journal
 from turnscope.life import ENDED, RUNNING, SLOTS, read_life
 from turnscope.process import VERSION
@@ -131,12 +132,10 @@ def test_every_later_segment_begins_with_its_header_and_what_is_open(tmp_path: P
         journal.pulse()
 
     headers = [read_header(path) for path in segments(tmp_path)]
-    heads = [
-        [entry.raw + b"\n" for entry in read_segment(path) if isinstance(entry, RawMark)][:2]
-        for path in segments(tmp_path)
-    ]
-    assert len(headers) > 2
-    assert heads[:-1] == [opened] * (len(heads) - 1)
+    used = [path.read_bytes().splitlines(keepends=True) for path in segments(tmp_path)[1:-1]]
+    carried = note_line({"turnscope": "carried", "proc": journal.process_id, "lines": 2})
+    assert len(used) > 1
+    assert [lines[1:4] for lines in used] == [[*opened, carried]] * len(used)
     assert {(header["t"], header["m"]) for header in headers if header} == {(Clocks().wall, Clocks().mono)}
     assert sorted(set(seqs(tmp_path))) == list(range(1, 300))
 
@@ -432,6 +431,19 @@ def test_a_vanished_folder_is_made_again_with_all_that_the_segment_held(tmp_path
     assert journal.drops() == {"folder_vanished": 1}
     journal.pulse()
     assert seqs(folder) == expected
+
+
+def test_a_prepared_segment_that_vanished_is_not_used(tmp_path: Path) -> None:
+    journal = stepped(tmp_path, segment_bytes=SMALL_BYTES)
+    for seq in range(1, 60):
+        journal.append(padded(seq))
+    journal.pulse()
+    segments(tmp_path)[1].unlink()
+
+    for seq in range(60, 140):
+        journal.append(padded(seq))
+
+    assert seqs(tmp_path) == list(range(1, 140))
 
 
 def test_a_vanished_life_file_is_made_again_with_its_figures(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _PRUNE_NS: Final = 600_000_000_000
+_PREPARE_S: Final = 1.0  # a segment takes a hundredth of that; more only where its caller holds the lock itself
 
 
 class JournalLike(Protocol):
@@ -115,6 +116,7 @@ class Journal:
         supply = Supply(self.folder, header, self._segment_bytes, self._lock)
         self._writer = Writer(supply, self._lock, carry=self._carry, drop=self._life.drop, trouble=self._trouble)
         self._keeper: Keeper | None = None
+        self._preparing = threading.Lock()
         self._open = False
         self._next_prune_ns = 0
 
@@ -161,6 +163,9 @@ class Journal:
                 self._keeper.stop()
                 self._keeper = None
             self._open = False
+        # The keeper may be making the next segment: the process should not go down before that is removed again.
+        if self._preparing.acquire(timeout=_PREPARE_S):
+            self._preparing.release()
         self._trouble.tell()
 
     def pulse(self) -> None:
@@ -208,10 +213,11 @@ class Journal:
                 self._trouble.learn(error)
 
     def _prepare(self) -> None:
-        self._writer.prepare()
-        with self._lock:
-            if not self._open:
-                self._writer.close()  # the journal was closed meanwhile, and must leave nothing prepared behind
+        with self._preparing:
+            self._writer.prepare()
+            with self._lock:
+                if not self._open:
+                    self._writer.close()  # the journal was closed meanwhile, and must leave nothing prepared behind
 
     def _prune(self) -> None:
         """Delete what has to go, after each roll and now and then."""
