@@ -13,7 +13,7 @@ from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
 from turnscope_analyzer.model import Reject, Report, SourceRead
 from turnscope_analyzer.question import Question
-from turnscope_analyzer.sources.codex import read_rollout
+from turnscope_analyzer.sources.codex import open_files, read_rollout
 from turnscope_analyzer.sources.journal import Journals
 from turnscope_analyzer.tables import (
     budget_rows,
@@ -84,6 +84,7 @@ class _Analysis:
         self._done_bytes = 0
         self._total_bytes = sum(_size(path) for path in (*found.segments, *found.rollouts))
         self._marks: dict[str, list[Mark]] = defaultdict(list)
+        self._seen: set[tuple[str, int, str, int]] = set()
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
@@ -120,9 +121,10 @@ class _Analysis:
         self.processes.update((p.process_id, p) for p in self.journals.facts(engine, self.question.now_ns))
 
     def _read_rollouts(self, engine: Engine) -> None:
+        held = open_files() if self.found.rollouts else frozenset()
         for path in self.found.rollouts:
             try:
-                capture = read_rollout(path)
+                capture = read_rollout(path, held=held)
             except OSError as error:
                 self.found.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
                 continue
@@ -136,7 +138,11 @@ class _Analysis:
             now_ns = self.question.now_ns
             self.processes[process.process_id] = process if now_ns is None else _as_of(process, now_ns)
         for mark in capture.marks:
-            self._marks[mark.turn_id].append(mark)
+            # A thread may lie there twice, in a backup or archived: the same record counts once.
+            name = (mark.process_id, mark.seq, mark.phase, mark.at_ns)
+            if name not in self._seen:
+                self._seen.add(name)
+                self._marks[mark.turn_id].append(mark)
         self.found.rejects += capture.rejects
 
     def _load_processes(self, engine: Engine) -> None:

@@ -136,7 +136,8 @@ class Explainer:
     def _counter_evidence(self) -> Iterable[Evidence]:
         """Yield what speaks against the verdict, or makes it less sure."""
         if self.decisive and self.decisive.attrs.get("late"):
-            yield Evidence(self.decisive.file, self.decisive.offset, "the time is an upper bound: it was over by then")
+            said = "the time is an upper bound: it had happened by then"
+            yield Evidence(self.decisive.file, self.decisive.offset, said)
         if self.facts["cancel"] == "still_running":
             said = [mark for mark in self.marks if mark.attrs.get("result") == "cancelled"]
             yield from (Evidence(m.file, m.offset, "the stop was reported as done, and the turn went on") for m in said)

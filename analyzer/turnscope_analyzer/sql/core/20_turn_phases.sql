@@ -12,7 +12,7 @@
 -- column:  error_type VARCHAR       -- why it failed, NULL where it did not or does not say
 -- column:  resumed BOOLEAN          -- the turn goes on in another process from here
 -- column:  terminal BOOLEAN         -- the phase ends its lane
--- column:  purpose VARCHAR          -- turn or compaction, of the lane's request
+-- column:  purpose VARCHAR          -- turn or compaction, of the lane's request; a compaction serves itself
 -- column:  step BIGINT              -- of the lane's request, NULL where there is none
 -- column:  attempt BIGINT           -- of the lane's request
 -- column:  lane_next_ns BIGINT      -- next mark on the lane, NULL while it is the last
@@ -34,7 +34,7 @@ SELECT
     mark.error_type,
     coalesce(mark.resumed, FALSE) AS resumed,
     word.terminal,
-    max(mark.purpose) OVER lane_order AS purpose,
+    CASE WHEN mark.lane_kind = 'compaction' THEN 'compaction' ELSE max(mark.purpose) OVER lane_order END AS purpose,
     max(mark.step) OVER lane_order AS step,
     max(mark.attempt) OVER lane_order AS attempt,
     lead(mark.at_ns) OVER lane_order AS lane_next_ns,

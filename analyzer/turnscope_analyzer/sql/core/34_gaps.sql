@@ -1,12 +1,13 @@
 -- gaps: the longest wait that is over, for turns where one was unusually long.
 -- reads:   turn_phases(turn_id, lane, phase, at_ns, seq, process_id, purpose, turn_next_ns, silence_ns, busy, own)
--- reads:   limits(process_id, phase, slow_after_ns)
+-- reads:   limits(process_id, phase, slow_after_ns, stuck_after_ns)
 -- reads:   freezes(process_id, from_ns, until_ns)
 -- column:  turn_id VARCHAR       -- the turn
 -- column:  lane VARCHAR          -- where it waited
 -- column:  phase VARCHAR         -- in which phase
 -- column:  since_ns BIGINT       -- from when
 -- column:  gap_ns BIGINT         -- how long, without the time in which the process did not run
+-- column:  overdue BOOLEAN       -- it was past its stuck budget before it was over
 -- column:  seq BIGINT            -- the mark that opened it
 -- column:  process_id VARCHAR    -- the process that waited
 -- column:  purpose VARCHAR       -- of the request it belongs to
@@ -24,6 +25,7 @@ WITH closed AS (
         phase.process_id,
         phase.purpose,
         limits.slow_after_ns,
+        limits.stuck_after_ns,
         coalesce(phase.silence_ns, phase.turn_next_ns - phase.at_ns) AS gap_ns
     FROM turn_phases AS phase
     INNER JOIN limits ON phase.process_id = limits.process_id AND phase.phase = limits.phase
@@ -59,7 +61,8 @@ thawed AS (
         closed.seq,
         closed.process_id,
         closed.purpose,
-        closed.slow_after_ns
+        closed.slow_after_ns,
+        closed.stuck_after_ns
     FROM closed
     LEFT JOIN frozen
         ON closed.turn_id = frozen.turn_id AND closed.seq = frozen.seq AND closed.process_id = frozen.process_id
@@ -79,6 +82,7 @@ SELECT
     ranked.phase,
     ranked.since_ns,
     ranked.gap_ns,
+    coalesce(ranked.gap_ns >= ranked.stuck_after_ns, FALSE) AS overdue,
     ranked.seq,
     ranked.process_id,
     ranked.purpose

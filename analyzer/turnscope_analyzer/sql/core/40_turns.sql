@@ -4,7 +4,7 @@
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
 -- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, attempt, keepalives)
 -- reads:   ages(turn_id, age_ns, frozen_ns, slow_after_ns, stuck_after_ns)
--- reads:   gaps(turn_id, lane, phase, since_ns, gap_ns, seq, purpose)
+-- reads:   gaps(turn_id, lane, phase, since_ns, gap_ns, overdue, seq, purpose)
 -- reads:   failures(turn_id, lane, phase, at_ns, seq, error_type, purpose, failed_attempts)
 -- reads:   views(turn_id, attached, left_ns, left_seq, came_ns, came_seq, seen, sent)
 -- reads:   stops(turn_id, result)
@@ -38,6 +38,7 @@
 -- column:  gap_phase VARCHAR         -- its phase
 -- column:  gap_since_ns BIGINT       -- its begin
 -- column:  gap_ns BIGINT             -- its length
+-- column:  gap_overdue BOOLEAN       -- it was past its stuck budget before it was over
 -- column:  gap_seq BIGINT            -- the mark that opened it
 -- column:  gap_purpose VARCHAR       -- of the request it belongs to
 -- column:  failure_lane VARCHAR      -- the last failure that was not put right
@@ -87,6 +88,7 @@ SELECT
     gap.phase AS gap_phase,
     gap.since_ns AS gap_since_ns,
     gap.gap_ns,
+    gap.overdue AS gap_overdue,
     gap.seq AS gap_seq,
     gap.purpose AS gap_purpose,
     failure.lane AS failure_lane,

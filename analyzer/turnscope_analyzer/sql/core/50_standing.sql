@@ -1,7 +1,8 @@
 -- standing: the state of each turn, and the wait or failure that decides it.
 -- reads:   turns(turn_id, fate, horizon_ns, shows_requests, shows_ends, ended_phase, ended_ns, recovered_ns)
 -- reads:   turns(wait_lane, wait_phase, wait_since_ns, wait_silent_ns, wait_seq, wait_purpose, wait_error)
--- reads:   turns(age_ns, slow_after_ns, stuck_after_ns, gap_lane, gap_phase, gap_since_ns, gap_ns, gap_seq, gap_purpose)
+-- reads:   turns(age_ns, slow_after_ns, stuck_after_ns, gap_lane, gap_phase, gap_since_ns, gap_ns, gap_overdue)
+-- reads:   turns(gap_seq, gap_purpose)
 -- reads:   turns(failure_lane, failure_phase, failure_ns, failure_seq, failure_error, failure_purpose)
 -- reads:   turns(attached, left_ns, came_ns, seen, sent, unseen_after_ns, cancel)
 -- column:  turn_id VARCHAR      -- the turn
@@ -69,6 +70,7 @@ grounded AS (
             WHEN judged.state = 'stuck' AND judged.unseen AND NOT judged.overdue THEN 'view'
             WHEN judged.state = 'failed' AND judged.failure_seq IS NOT NULL THEN 'failure'
             WHEN judged.state = 'slow' AND judged.ended_phase IS NOT NULL THEN 'gap'
+            WHEN judged.state = 'cancelled' AND judged.gap_overdue THEN 'gap'
             WHEN judged.ended_phase IS NULL THEN 'wait'
             ELSE 'end'
         END AS basis
@@ -123,5 +125,6 @@ SELECT
     END AS error_type,
     ground.overdue,
     ground.state IN ('stuck', 'slow', 'failed', 'not_determinable')
-    OR (ground.state = 'orphaned' AND ground.overdue) AS troubled
+    OR (ground.state = 'orphaned' AND ground.overdue)
+    OR (ground.state = 'cancelled' AND ground.basis = 'gap') AS troubled
 FROM grounded AS ground
