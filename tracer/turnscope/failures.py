@@ -70,7 +70,7 @@ def kind_of(error: BaseException, *, phase: str = "", otherwise: str = "other") 
         otherwise: The kind when nothing is known about the error.
     """
     for link in _chain(error):
-        kind = _by_status_or_code(link)
+        kind = _by_status_or_code(link) if isinstance(link, Exception) else None
         if kind is not None:
             return kind
     names = {base.__name__ for link in _chain(error) for base in type(link).__mro__}
@@ -94,7 +94,8 @@ def kind_of_name(name: str) -> str:
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status that *error*, or one of its causes, carries."""
-    return next((status for link in _chain(error) if (status := _status(link)) is not None), None)
+    links = (link for link in _chain(error) if isinstance(link, Exception))
+    return next((status for link in links if (status := _status(link)) is not None), None)
 
 
 def chain_ids(error: BaseException) -> set[int]:
@@ -109,10 +110,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if link is None:
             return
         yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__) or _wrapped_in(link)
 
 
-def _status(error: BaseException) -> int | None:
+def _wrapped_in(error: BaseException) -> BaseException | None:
+    """Return the error that *error* passes on: httpcore and requests as its argument, urllib3 as its reason."""
+    for inner in (error.args[0] if error.args else None, getattr(error, "reason", None)):
+        if isinstance(inner, BaseException):
+            return inner
+    return None
+
+
+def _status(error: Exception) -> int | None:
     response = getattr(error, "response", None)
     for value in (getattr(error, "status_code", None), getattr(response, "status_code", None)):
         if type(value) is int and 100 <= value <= 599:
@@ -124,13 +133,13 @@ def _status(error: BaseException) -> int | None:
     return None
 
 
-def _by_status_or_code(error: BaseException) -> str | None:
+def _by_status_or_code(error: Exception) -> str | None:
     status = _status(error)
     code = getattr(error, "code", None)
     if isinstance(code, str) and code in _CODES:
         return _CODES[code]
     kind = kind_of_status(status) if status is not None else None
-    if kind in {None, "bad_request"} and isinstance(error, Exception) and _says_window_exceeded(error):
+    if kind in {None, "bad_request"} and _says_window_exceeded(error):
         return "context_length_exceeded"
     return kind
 

@@ -13,7 +13,7 @@ import orjson
 from turnscope._guard import guard
 from turnscope.attributes import ATTRIBUTES
 from turnscope.current import Scope, current_scope
-from turnscope.phases import LANE, PHASES
+from turnscope.phases import LANES, PHASES
 from turnscope.segment import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ _RULES: Final = {
 }
 
 
-KINDS: Final = {phase.name: phase.lane for phase in PHASES}
-"""Kind of the lane that a phase stands on, by the phase's name."""
+_MANY: Final = frozenset(lane.kind for lane in LANES if lane.many)
 
 
 class Held(NamedTuple):
@@ -88,8 +87,15 @@ class Track(Scope):
         with guard:
             self.id = self.id or recorder.new_id()
 
-    def record(
-        self, phase: str, lane: str | None, attrs: dict[str, object], seq: int = 0, slot: Slot | None = None
+    def record(  # noqa: PLR0912 - one function: each further call would be 5 % of a mark
+        self,
+        phase: str,
+        lane: str | None,
+        attrs: dict[str, object],
+        seq: int = 0,
+        slot: Slot | None = None,
+        *,
+        is_given: bool = False,
     ) -> int:
         """Write a mark and return its seq; 0 when nothing was written.
 
@@ -99,6 +105,7 @@ class Track(Scope):
             attrs: Belong to the mark from now on.
             seq: If it was drawn before.
             slot: Holds the progress of the phase.
+            is_given: The user gave the lane, or left it out: it is yet to be found and checked.
         """
         recorder = self._recorder
         if not recorder.enabled:
@@ -109,7 +116,9 @@ class Track(Scope):
                 recorder.journal.drop("unknown_phase")
                 return 0
             kind, ends_lane, changes_turn, is_step = rule
-            if lane is None:
+            if is_given and (lane is None or lane not in self._open or not lane.startswith(kind)):
+                lane = self._lane_of(kind, lane)
+            elif lane is None:
                 lane = kind
             if changes_turn and not self._change(phase, attrs):
                 return 0
@@ -187,11 +196,10 @@ class Track(Scope):
             lines.append(self._last[0])
         yield from dict.fromkeys(lines)
 
-    def lane_of(self, phase: str, lane: str | None) -> str | None:
-        """Return the lane of *phase* that is meant by *lane*, or that the running code is in."""
-        kind = KINDS.get(phase)
-        if kind is None or not LANE[kind].many:
-            return None
+    def _lane_of(self, kind: str, lane: str | None) -> str:
+        """Return the lane of *kind* that is meant by *lane*, or that the running code is in."""
+        if kind not in _MANY:
+            return kind
         prefix = f"{kind}:"
         if lane is not None:
             return prefix + self.safe_id(str(lane).removeprefix(prefix))

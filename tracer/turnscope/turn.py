@@ -13,7 +13,7 @@ from turnscope import failures
 from turnscope._guard import guard
 from turnscope.current import incoming_trace
 from turnscope.lanes import Cancel, Lanes
-from turnscope.track import KINDS, Track
+from turnscope.track import Track
 from turnscope.upstream import Requests
 
 if TYPE_CHECKING:
@@ -71,9 +71,7 @@ class Turn(Lanes, Track):
             lane: Which lane, where the phase can stand on several: ``tool:call_7``, or ``call_7`` for short.
             attrs: Sizes, kinds and counts. Strings are capped, payloads and credentials are replaced.
         """
-        if lane is None or lane not in self._open or not lane.startswith(KINDS.get(phase, ":")):
-            lane = self.lane_of(phase, lane)
-        self.record(phase, lane, attrs)
+        self.record(phase, lane, attrs, is_given=True)
 
     def progress(self, n_bytes: int = 0) -> None:
         """Count a chunk of the stream of the turn's open request."""

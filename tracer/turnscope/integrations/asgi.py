@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from turnscope._guard import guard
 from turnscope.current import current_turn
+from turnscope.lanes import Renderer
 from turnscope.recorder import active
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from turnscope.lanes import Renderer
     from turnscope.turn import Turn
 
     Message = MutableMapping[str, Any]
@@ -75,7 +75,8 @@ class RendererMiddleware:
             if isinstance(turn, str):
                 turn = active().turns.get(turn)
             if turn is not None:
-                return turn.renderer(scope["type"]).__enter__()
+                # Numbered and not called by its address: two tabs are two clients, and whose they are is not said.
+                return Renderer(turn, "renderer_attached", {"name": scope["type"]}).__enter__()
         return None
 
 
