@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+LOCK = threading.RLock()
+
+
 def unmapped(path: Path, capacity: int = SMALL_BYTES) -> Segment:
     """Return a segment as it is where no memory map can be had."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-    return Segment(path, 1, fd, None, capacity)
+    return Segment(path, 1, fd, None, capacity=capacity, lock=LOCK)
 
 
 def test_a_new_segment_has_all_its_blocks(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
 
     stat = segment.path.stat()
 
@@ -31,7 +34,7 @@ def test_a_new_segment_has_all_its_blocks(tmp_path: Path) -> None:
 
 
 def test_lines_are_stored_until_they_do_not_fit(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
     line = b"x" * 60_000 + b"\n"
 
     assert [segment.put(line), segment.put(line), segment.put(line), segment.put(b"short\n")] == [
@@ -47,7 +50,7 @@ def test_lines_are_stored_until_they_do_not_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["mapped", "written"])
 def test_the_last_byte_can_be_used_and_no_further_one(tmp_path: Path, kind: str) -> None:
-    segment = Segment.create(tmp_path / "s", 1, 100) if kind == "mapped" else unmapped(tmp_path / "s", 100)
+    segment = Segment.create(tmp_path / "s", 1, 100, LOCK) if kind == "mapped" else unmapped(tmp_path / "s", 100)
 
     assert segment.write(b"x" * 99 + b"\n")
     assert not segment.write(b"\n")
@@ -57,7 +60,7 @@ def test_the_last_byte_can_be_used_and_no_further_one(tmp_path: Path, kind: str)
 
 
 def test_a_closed_segment_takes_nothing(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
     segment.put(b"one\n")
     segment.close()
     segment.close()
@@ -67,7 +70,7 @@ def test_a_closed_segment_takes_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_no_line_leaves_no_hole(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
 
     with pytest.raises((TypeError, IndexError)):
         segment.put("text")  # type: ignore[arg-type]
@@ -78,17 +81,17 @@ def test_what_is_no_line_leaves_no_hole(tmp_path: Path) -> None:
 
 
 def test_touching_pages_ahead_changes_nothing_that_was_stored(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
     segment.put(b"x" * 5000 + b"\n")
 
-    segment.prefault(threading.RLock(), 1 << 30)
+    segment.prefault(1 << 30)
 
     assert segment.content() == b"x" * 5000 + b"\n"
 
 
 @pytest.mark.parametrize("kind", ["mapped", "written"])
 def test_the_content_outlives_the_file(tmp_path: Path, kind: str) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES) if kind == "mapped" else unmapped(tmp_path / "s")
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK) if kind == "mapped" else unmapped(tmp_path / "s")
     segment.write(b"line\n")
 
     segment.path.unlink()
@@ -98,7 +101,7 @@ def test_the_content_outlives_the_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_another_file_under_the_same_name_is_not_taken_for_the_segment(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
     other = tmp_path / "other"
     other.write_bytes(b"")
 
@@ -111,7 +114,7 @@ def test_a_segment_never_takes_over_a_file_that_is_there(tmp_path: Path) -> None
     (tmp_path / "s").write_bytes(b"somebody's")
 
     with pytest.raises(FileExistsError):
-        Segment.create(tmp_path / "s", 1, SMALL_BYTES)
+        Segment.create(tmp_path / "s", 1, SMALL_BYTES, LOCK)
 
     assert (tmp_path / "s").read_bytes() == b"somebody's"
 
@@ -119,10 +122,11 @@ def test_a_segment_never_takes_over_a_file_that_is_there(tmp_path: Path) -> None
 def test_a_write_that_fails_half_way_leaves_whole_lines(tmp_path: Path) -> None:
     out = run(
         """
-import resource
+import resource, threading
 from turnscope.segment import Segment
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-segment = Segment(folder / "s", 1, os.open(folder / "s", os.O_RDWR | os.O_CREAT | os.O_APPEND), None, SMALL_BYTES)
+fd = os.open(folder / "s", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+segment = Segment(folder / "s", 1, fd, None, capacity=SMALL_BYTES, lock=threading.RLock())
 kept = 0
 try:
     while segment.write(b"x" * 299 + bytes([10])):

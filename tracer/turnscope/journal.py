@@ -122,10 +122,10 @@ class Journal:
 
     def append(self, line: bytes) -> None:
         """Keep one whole line, line feed included, or count why it could not be kept."""
+        segment = self._writer.segment
+        if segment is not None and segment.put(line):
+            return
         with self._lock:
-            segment = self._writer.segment
-            if segment is not None and segment.put(line):
-                return
             self._append_slowly(line)
         self._trouble.tell()
 

@@ -69,14 +69,14 @@ class Supply:
         Raises:
             OSError: There is no room for the next segment; the current one is as it was.
         """
-        current.prefault(self._lock, _PREFAULT_BYTES)
+        current.prefault(_PREFAULT_BYTES)
         with self._lock:
             slow = current.number == 1 and current.length * 4 < current.capacity
             if slow or self._ready is not None:
                 return
             number = self._take_number()
         segment = self._make(number)
-        segment.prefault(self._lock, segment.capacity)
+        segment.prefault(segment.capacity)
         with self._lock:
             # Somebody may have rolled meanwhile: numbers go up in the order of use.
             if self._ready is None and self.number == number:
@@ -107,6 +107,6 @@ class Supply:
     def _make(self, number: int, least_bytes: int = 0) -> Segment:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._header.path(self.folder, number)
-        segment = Segment.create(path, number, max(self._segment_bytes, least_bytes))
+        segment = Segment.create(path, number, max(self._segment_bytes, least_bytes), self._lock)
         segment.write(self._header.line(number))
         return segment
