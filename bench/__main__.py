@@ -8,12 +8,12 @@ import os
 import sys
 from pathlib import Path
 
-from bench.measure import DATA, LEFT_OUT, ROOT
+from bench.measure import DATA, LEFT_OUT, ROOT, Others
 from bench.table import Row, draw, keep
 
 SUITES = ("record", "progress", "kill", "startup", "analyze")
-BUSY_LOAD = 1.0
-"""With more than one other program running on two processors, the tails are theirs."""
+BUSY_SHARE = 0.1
+"""With more than this share of the machine in the hands of other programs, the tails are theirs."""
 
 
 def arguments() -> argparse.Namespace:
@@ -31,14 +31,14 @@ def main() -> None:
     results = asked.results or (DATA / "quick" if asked.quick else ROOT / "bench" / "results")
     table: list[tuple[str, Row]] = []
     for suite in asked.suite or SUITES:
-        before = os.getloadavg()[0]
-        print(f"bench: {suite} (load {before:.1f}) ...", file=sys.stderr, flush=True)
+        print(f"bench: {suite} ...", file=sys.stderr, flush=True)
+        others = Others()
         rows: list[Row] = importlib.import_module(f"bench.{suite}").run(quick=asked.quick)
-        after = os.getloadavg()[0]
-        keep(results, suite, rows, quick=asked.quick, load=(before, after))
+        share = others.share()
+        keep(results, suite, rows, quick=asked.quick, others_share=share, load=os.getloadavg()[0])
         table += [(suite, row) for row in rows]
-        if before > BUSY_LOAD:
-            print(f"bench: {suite}: the machine was busy before (load {before:.1f})", file=sys.stderr)
+        if share > BUSY_SHARE:
+            print(f"bench: {suite}: other programs had {share:.0%} of the processors", file=sys.stderr)
     print(draw(table))
     missed = sum(row.met is False for _, row in table)
     targets = sum(row.met is not None for _, row in table)

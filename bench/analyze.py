@@ -24,6 +24,8 @@ from bench.table import Row, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from bench.generate import Mix
+
 MIB = 1 << 20
 COLUMNS = "{turn: 'VARCHAR', lane: 'VARCHAR', phase: 'VARCHAR', t: 'BIGINT', seq: 'BIGINT'}"
 SCAN = f"""
@@ -73,12 +75,12 @@ def loop(*, journal: str) -> Figures:
     return timed(work)
 
 
-def verdicts(*, journal: str) -> Figures:
+def verdicts(*, journal: str, detailed: int | None = None) -> Figures:
     """Let the analyzer judge every turn, and count the verdicts that are not the ones that are due."""
     analyze = importlib.import_module("turnscope_analyzer.analyze").analyze
     importlib.import_module("duckdb")
     reports: list[Any] = []
-    figures = timed(lambda: reports.append(analyze([Path(journal)])))
+    figures = timed(lambda: reports.append(analyze([Path(journal)], detailed=detailed)))
     return {**figures, "wrong": wrong(reports[0], orjson.loads((Path(journal) / "manifest.json").read_bytes()))}
 
 
@@ -94,50 +96,66 @@ def _difference(found: Mapping[str, int], due: Mapping[str, int]) -> int:
     return sum(abs(found.get(name, 0) - due.get(name, 0)) for name in {*found, *due})
 
 
-CANDIDATES: dict[str, Callable[..., Figures]] = {"scan": scan, "loop": loop, "cold": verdicts, "again": verdicts}
+def verdicts_of_a_page(*, journal: str) -> Figures:
+    """Let the analyzer judge every turn, and explain the ones that fit on a page."""
+    return verdicts(journal=journal, detailed=20)
+
+
+CANDIDATES: dict[str, Callable[..., Figures]] = {
+    "scan": scan,
+    "loop": loop,
+    "page": verdicts_of_a_page,
+    "cold": verdicts,
+    "again": verdicts,
+}
 NAMES = {
     "scan": "DuckDB scan of 5 columns",
     "loop": "orjson loop, last phase of each turn",
+    "page": "analyze, first time, 20 turns explained",
     "cold": "analyze, first time",
     "again": "analyze, again",
 }
+FIRST = frozenset({"page", "cold"})
+"""Candidates that find no cache."""
 
 
 def run(*, quick: bool) -> list[Row]:
-    """Measure a million marks, then ten million and how the cost has grown."""
+    """Measure a million marks of short turns and of long ones, then ten million, and how the cost has grown."""
     million = measured(DATA / "1m", 1_000_000, rounds=3 if quick else 9)
     rows = rows_of("1 M", million, COLD_TARGETS)
-    if "again" in million:
-        rows.append(
-            Row("1 M, wall: analyze, again", middle(million["again"], "wall_s"), "s", target=Target("figure", 0.15))
-        )
     if quick:
         return rows
+    rows += rows_of(
+        "1 M, long turns", measured(DATA / "1m-agentic", 1_000_000, mix="agentic", rounds=3), VERDICTS_TARGET
+    )
     ten = measured(DATA / "10m", 10_000_000, rounds=3)
-    rows += rows_of("10 M", ten, {"rss_mib": Target("figure", 512), "wrong": Target("figure", 0)})
+    rows += rows_of("10 M", ten, {"rss_mib": Target("figure", 512), **VERDICTS_TARGET})
     if "cold" in ten and "cold" in million:
         rows += [growth(figure, what, ten["cold"], million["cold"]) for figure, what in TIMES.items()]
     return rows
 
 
 TIMES = {"wall_s": "wall", "cpu_s": "cpu"}
+VERDICTS_TARGET = {"wrong": Target("figure", 0)}
 COLD_TARGETS = {
     "wall_s": Target("ratio", 1.5),
     "cpu_s": Target("ratio", 1.5),
     "rss_mib": Target("figure", 250),
-    "wrong": Target("figure", 0),
+    "again_s": Target("figure", 0.15),
+    **VERDICTS_TARGET,
 }
-"""What the first analysis of a million marks may take of the scan of the same round."""
+"""What the first analysis of a million marks may take of the scan of the same round, and the next one in seconds."""
 
 
-def measured(folder: Path, marks: int, *, rounds: int) -> dict[str, list[Figures]]:
+def measured(folder: Path, marks: int, *, rounds: int, mix: Mix = "chat") -> dict[str, list[Figures]]:
     """Measure every candidate on the journal in *folder*, which is made first if it is not there."""
-    journal = str(ready_journal(folder, marks))
-    with tempfile.TemporaryDirectory(dir=DATA) as cache:
+    journal = str(ready_journal(folder, marks, mix))
+    with tempfile.TemporaryDirectory(dir=DATA) as kept:
+        cache = f"{kept}/cache"
 
         def once(name: str) -> Figures:
-            if name == "cold":
-                shutil.rmtree(cache)
+            if name in FIRST:
+                shutil.rmtree(cache, ignore_errors=True)
             return in_child("analyze", name, journal=journal, environment={"XDG_CACHE_HOME": cache})
 
         return interleaved(NAMES, rounds, once)
@@ -145,15 +163,14 @@ def measured(folder: Path, marks: int, *, rounds: int) -> dict[str, list[Figures
 
 def rows_of(size: str, taken: Mapping[str, Sequence[Figures]], targets: Mapping[str, Target]) -> list[Row]:
     """Return the rows of one size: times as ratios to the scan, then memory and the verdicts."""
-    scans = taken["scan"]
     rows = [
         Row(
             what=f"{size}, {what}: {NAMES[name]}",
             figure=middle(figures, figure),
             unit="s",
-            ratio=ratio(figures, scans, figure),
+            ratio=ratio(figures, taken["scan"], figure),
             against="scan",
-            target=targets.get(figure) if name == "cold" else None,
+            target=time_target(name, figure, targets),
         )
         for figure, what in TIMES.items()
         for name, figures in taken.items()
@@ -168,11 +185,16 @@ def rows_of(size: str, taken: Mapping[str, Sequence[Figures]], targets: Mapping[
         for name, figures in taken.items()
     ]
     if "cold" in taken:
-        judged = [*taken["cold"], *taken.get("again", ())]
-        rows.append(
-            Row(f"{size}: turns judged wrong", max(one["wrong"] for one in judged), "", target=targets["wrong"])
-        )
+        wrongs = max(one["wrong"] for one in (*taken["cold"], *taken.get("again", ())))
+        rows.append(Row(f"{size}, judged wrong", wrongs, "turns", target=targets["wrong"]))
     return rows
+
+
+def time_target(name: str, figure: str, targets: Mapping[str, Target]) -> Target | None:
+    """Return the target of one time, None where there is none."""
+    if name == "again":
+        return targets.get("again_s") if figure == "wall_s" else None
+    return targets.get(figure) if name == "cold" else None
 
 
 def growth(figure: str, what: str, ten: Sequence[Figures], one: Sequence[Figures]) -> Row:

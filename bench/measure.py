@@ -109,3 +109,22 @@ def peak_rss_bytes() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise LookupError("/proc/self/status has no VmHWM; the bench needs Linux")
+
+
+class Others:
+    """Watches how much of the machine other programs take while the bench runs: their time spoils the tails."""
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    def share(self) -> float:
+        """Return the share of all processors, 0 to 1, that others had since this was made."""
+        all_s, idle_s, own_s = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        return max(0.0, (all_s - idle_s - own_s) / all_s) if all_s else 0.0
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        """Return seconds since the boot: of all processors, idle ones, and ours with those of children that ended."""
+        ticks = [int(text) for text in Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=9)[1:9]]
+        per_s = os.sysconf("SC_CLK_TCK")
+        return sum(ticks) / per_s, (ticks[3] + ticks[4]) / per_s, sum(os.times()[:4])

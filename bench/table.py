@@ -98,7 +98,7 @@ def draw(rows: Sequence[tuple[str, Row]]) -> str:
     return "\n".join([text[0], "-" * max(map(len, text)), *text[1:]])
 
 
-def keep(folder: Path, suite: str, rows: Iterable[Row], *, quick: bool, load: tuple[float, float]) -> None:
+def keep(folder: Path, suite: str, rows: Iterable[Row], *, quick: bool, others_share: float, load: float) -> None:
     """Write the rows of one suite to ``<suite>.json``, with what is needed to judge them and no name of the machine."""
     folder.mkdir(parents=True, exist_ok=True)
     result = {
@@ -106,7 +106,8 @@ def keep(folder: Path, suite: str, rows: Iterable[Row], *, quick: bool, load: tu
         "date": datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
         "quick": quick,
         "machine": machine(),
-        "load": {"before": rounded(load[0]), "after": rounded(load[1])},
+        "load": rounded(load),
+        "others_share": rounded(others_share),
         "versions": versions(),
         "rows": [row.as_json() for row in rows],
     }
