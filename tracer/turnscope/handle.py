@@ -94,8 +94,8 @@ class PhaseHandle(Scope):
         self._enter(turn)
 
     def _lane_name(self, turn: Turn, kind: str) -> str:
-        suffix = turn.safe_id(self._suffix) or next(turn.numbers.setdefault(kind, itertools.count(1)))
-        return f"{kind}:{suffix}"
+        suffix = None if self._suffix is None else turn.safe_id(self._suffix)
+        return f"{kind}:{suffix or next(turn.numbers.get(kind) or turn.numbers.setdefault(kind, itertools.count(1)))}"
 
     def _end(self, error: BaseException | None) -> None:
         """Mark the phase that ends the lane."""

@@ -260,7 +260,7 @@ class Lanes:
             if turn is None:
                 active().journal.drop("no_turn")
             else:
-                turn.record(phase, lane, attrs, is_given=True)
+                turn.record(phase, lane, attrs, given=True)
 
     def progress(self, n_bytes: int = 0) -> None:
         """Count a chunk of the stream that the running code reads: of its own lane, else of the turn's open request."""

@@ -33,6 +33,8 @@ _SIZED: Final = (bytes, bytearray, memoryview, list, tuple, set, frozenset, dict
 
 _PLAIN: Final = frozenset({int, float, bool, type(None)})
 
+_BASE64_CHARS: Final = 160
+
 # The kind, needles in lower case without one of which the pattern need not run, and what it looks like.
 _LOOKS: Final = (
     ("private_key", "private key", r"-----BEGIN [A-Z\d ]*PRIVATE KEY.*?(?:-----END [A-Z\d ]*PRIVATE KEY-----|\Z)"),
@@ -51,12 +53,14 @@ _LOOKS: Final = (
         r"\b[\w.-]*(?:password|passwd|secret|token|(?:api|access)[_-]?key|authorization)"
         r"[\"']?\s*[=:]\s*[\"']?[^\s\"'&,;<]{4,}",
     ),
-    ("base64", "", r"[A-Za-z\d+/_-]{160,}={0,2}"),
+    ("base64", "", rf"[A-Za-z\d+/_-]{{{_BASE64_CHARS},}}={{0,2}}"),
 )
 
 _PATTERNS: Final = tuple(
     (kind, needles.split("|"), re.compile(pattern, re.IGNORECASE | re.DOTALL)) for kind, needles, pattern in _LOOKS
 )
+
+_NEEDLES: Final = tuple(needle for _, needles, _ in _PATTERNS for needle in needles if needle)
 
 _SECRET_NAME = re.compile(
     r"passw|secret|credential|cookie|(?:api|access|private)_?key|(?:^|_)token$|authorization", re.IGNORECASE
@@ -151,6 +155,9 @@ class Redactor:
 
     def _without_secrets(self, text: str, unseen_chars: int) -> str:
         lower = text.lower()
+        # Ids are short, new each time and almost never a secret: they pay for this one line and no more.
+        if len(text) < _BASE64_CHARS and not any(map(lower.__contains__, _NEEDLES)):
+            return text
         for kind, needles, pattern in _PATTERNS:
             if any(needle in lower for needle in needles):
                 text = pattern.sub(lambda match, kind=kind: self._replace(kind, match, unseen_chars), text)  # type: ignore[misc]

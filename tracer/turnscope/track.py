@@ -87,25 +87,19 @@ class Track(Scope):
         with guard:
             self.id = self.id or recorder.new_id()
 
-    def record(  # noqa: PLR0912 - one function: each further call would be 5 % of a mark
-        self,
-        phase: str,
-        lane: str | None,
-        attrs: dict[str, object],
-        seq: int = 0,
-        slot: Slot | None = None,
-        *,
-        is_given: bool = False,
+    # One function, as each further call would be 5 % of a mark.
+    def record(
+        self, phase: str, lane: str | None, attrs: _Mark, seq: int = 0, slot: Slot | None = None, *, given: bool = False
     ) -> int:
         """Write a mark and return its seq; 0 when nothing was written.
 
         Args:
             phase: What was reached.
-            lane: Whole name of the lane; ``None`` where its kind has only one.
+            lane: Whole name of the lane, ``None`` where its kind has only one; or as the user gave it, with *given*.
             attrs: Belong to the mark from now on.
             seq: If it was drawn before.
             slot: Holds the progress of the phase.
-            is_given: The user gave the lane, or left it out: it is yet to be found and checked.
+            given: The lane is yet to be found and checked.
         """
         recorder = self._recorder
         if not recorder.enabled:
@@ -116,16 +110,14 @@ class Track(Scope):
                 recorder.journal.drop("unknown_phase")
                 return 0
             kind, ends_lane, changes_turn, is_step = rule
-            if is_given and (lane is None or lane not in self._open or not lane.startswith(kind)):
+            if given and (lane is None or lane not in self._open or not lane.startswith(kind)):
                 lane = self._lane_of(kind, lane)
             elif lane is None:
                 lane = kind
             if changes_turn and not self._change(phase, attrs):
                 return 0
-            mono_ns = recorder.mono_ns()
-            wall_ns = recorder.wall_ns()
-            if seq == 0:
-                seq = recorder.next_seq()
+            mono_ns, wall_ns = recorder.mono_ns(), recorder.wall_ns()
+            seq = seq or recorder.next_seq()
             mark: _Mark = {
                 "turn": self.id, "session": self.session, "lane": lane, "phase": phase,
                 "t": wall_ns, "m": mono_ns, "seq": seq, "proc": recorder.journal.process_id,
@@ -136,10 +128,8 @@ class Track(Scope):
                 line = _dumps(mark, None, _LINE)
             except TypeError:  # an integer beyond 64 bits: the one plain value that does not fit
                 line = self._encode_reduced(mark, attrs)
-            if len(line) > LONGEST_LINE:
-                line = self._shorten(mark, attrs)
-            # Held before it is appended: should another thread roll the segment in between, the mark stands in the
-            # carry and once more after it, which readers count once. The other way round it could be in neither.
+            line = line if len(line) <= LONGEST_LINE else self._shorten(mark, attrs)
+            # Held before it is appended: if another thread rolls in between, it is carried too, and not lost.
             held = (line, lane, phase, mono_ns, wall_ns, seq, slot)
             if is_step:
                 self._last = held

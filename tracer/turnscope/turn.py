@@ -71,7 +71,7 @@ class Turn(Lanes, Track):
             lane: Which lane, where the phase can stand on several: ``tool:call_7``, or ``call_7`` for short.
             attrs: Sizes, kinds and counts. Strings are capped, payloads and credentials are replaced.
         """
-        self.record(phase, lane, attrs, is_given=True)
+        self.record(phase, lane, attrs, given=True)
 
     def progress(self, n_bytes: int = 0) -> None:
         """Count a chunk of the stream of the turn's open request."""

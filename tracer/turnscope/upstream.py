@@ -142,6 +142,9 @@ class Upstream(PhaseHandle):
         super()._open(turn)
         turn.upstream_lane = self
 
+    def _lane_name(self, turn: Turn, kind: str) -> str:  # noqa: ARG002 - numbered by the turn's requests
+        return f"{kind}:{self._suffix}"
+
     def _again(self) -> Upstream:
         return Upstream(self._given, self._opening, self._attrs.copy())
 
