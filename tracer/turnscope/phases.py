@@ -103,7 +103,7 @@ LANES: Final = (
 )
 
 PHASES: Final = (
-    Phase("accepted", "turn", False, "a worker to start the turn", 60, 120, "silent_drop", "turnscope.turn.accepted"),
+    Phase("accepted", "turn", False, "a worker to start the turn", 60, 180, "silent_drop", "turnscope.turn.accepted"),
     Phase("queued", "turn", False, "its place in the queue", 120, 360, "queue_blocked", "turnscope.turn.queued"),
     Phase("started", "turn", False, "the gateway, before its first request", 60, 300, "pre_start", "turnscope.turn.started"),
     Phase("completed", "turn", True, None, None, None, None, "turnscope.turn.completed"),

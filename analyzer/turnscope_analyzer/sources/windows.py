@@ -61,18 +61,21 @@ class Text:
             if due <= 0:
                 continue
             needle = b'{"turn":' + name + b","
-            found = self._search(needle, *self._bounds(window))
+            found = self._search(needle, due, *self._bounds(window))
             if len(found) < due:
-                found = self._search(needle, self._begin, len(self._data))
+                found = self._search(needle, due, self._begin, len(self._data))
             yield from found
 
-    def _search(self, needle: bytes, low: int, high: int) -> list[Located]:
-        data, found = self._data, []
+    def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
+        data = self._data
+        found: list[Located] = []
         at = data.find(needle, low, high)
         while at >= 0:
             end = data.find(b"\n", at) + 1
             if at == 0 or data[at - 1] == 0x0A:
                 found.append((at, data[at:end]))
+                if len(found) == due:
+                    break
             at = data.find(needle, end, high)
         return found
 

@@ -19,6 +19,6 @@ FROM read_json(
     columns = {turn: 'VARCHAR', phase: 'VARCHAR', m: 'BIGINT', turnscope: 'VARCHAR'},
     format = 'newline_delimited',
     ignore_errors = true,
-    maximum_object_size = 1048576,
+    maximum_object_size = 262144,
     filename = true
 ) AS line
