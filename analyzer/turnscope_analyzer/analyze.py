@@ -97,6 +97,7 @@ class _Analysis:
             counts = Counter(judgement.facts["source"] for judgement in judgements)
             counts["journal"] += plain
             verdicts = tuple(self._verdicts(judgements))
+            self.journals.keep(engine)
         return Report(
             sources=tuple(self._sources(counts)),
             horizon_ns=self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None),

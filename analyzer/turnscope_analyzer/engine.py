@@ -61,16 +61,20 @@ class Engine:
         with path.open("wb") as spool:
             spool.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
         if path.stat().st_size:
-            self._con.execute(f"COPY {table} FROM '{path}' (FORMAT json, ARRAY false)")
+            self._con.execute(f"COPY {table} FROM '{_quoted(path)}' (FORMAT json, ARRAY false)")
         path.unlink()
 
     def clear(self, table: str) -> None:
         """Empty an input table."""
         self._con.execute(f"DELETE FROM {table}")
 
-    def append(self, table: str, adapter: str) -> None:
-        """Append the rows of an adapter to an input table, column by name."""
-        self._con.execute(f"INSERT INTO {table} BY NAME {statement(adapter)}")
+    def append(self, table: str, name: str) -> None:
+        """Append the rows of a statement to a table, column by name."""
+        self._con.execute(f"INSERT INTO {table} BY NAME {statement(name)}")
+
+    def export(self, name: str, path: Path) -> None:
+        """Write the rows of a statement to *path* as Parquet."""
+        self._con.execute(f"COPY ({statement(name)}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
 
     def set(self, variable: str, value: object) -> None:
         """Set a variable that an adapter reads with getvariable()."""
@@ -95,3 +99,7 @@ class Engine:
         cursor = self._con.execute(sql)
         columns = [column[0] for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

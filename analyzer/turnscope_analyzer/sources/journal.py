@@ -18,6 +18,7 @@ from turnscope.errors import JournalFormatError
 from turnscope.phases import PHASE
 from turnscope.reading import RawMark, read_segment
 from turnscope.reading import Reject as NotARecord
+from turnscope_analyzer.cache import GlanceCache
 from turnscope_analyzer.model import Mark, Reject
 from turnscope_analyzer.sources.processes import JournalProcess
 from turnscope_analyzer.sources.segments import open_segment, without
@@ -49,17 +50,18 @@ class Journals:
         self._windows: dict[str, list[Window]] = defaultdict(list)
 
     def glance(self, engine: Engine) -> None:
-        """Look at every mark once: fills ``glance``."""
-        if not self.segments:
-            engine.view("scan", "adapters/no_journal")
-            engine.build("core/10_glance_parts", "core/11_glance")
-            return
+        """Look at every mark once, or at what is kept of that: fills ``glance``."""
+        engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+        self._cache = GlanceCache(self.segments)
+        known = self._cache.load(engine)
         try:
-            self._scan(engine)
+            self._scan(engine, known)
         except duckdb.Error:
             # A line that is longer than the engine takes, in a damaged file: blank out what is no record.
             self.segments = [without(segment, self._rejects_of(segment), self._copies) for segment in self.segments]
-            self._scan(engine)
+            engine.clear("files")
+            engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+            self._scan(engine, known)
         engine.build("core/11_glance")
         strangers = "SELECT file FROM glance_parts WHERE turn_id IS NULL AND marks > notes"
         suspect = {file for (file,) in engine.rows(strangers)}
@@ -124,12 +126,16 @@ class Journals:
             attrs=attrs | process.live_figures(record["seq"], attrs.get("slot")),
         )
 
-    def _scan(self, engine: Engine) -> None:
-        engine.clear("files")
-        engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
-        engine.set("segment_files", [str(segment.text) for segment in self.segments])
-        engine.view("scan", "adapters/duckdb_journal")
-        engine.build("core/10_glance_parts")
+    def keep(self, engine: Engine) -> None:
+        """Keep the glance at closed segments for the next analysis."""
+        self._cache.keep(engine)
+
+    def _scan(self, engine: Engine, known: Collection[str]) -> None:
+        files = [str(segment.text) for segment in self.segments if str(segment.text) not in known]
+        if files:
+            engine.set("segment_files", files)
+            engine.view("scan", "adapters/duckdb_journal")
+            engine.append("glance_parts", "core/10_glance_parts")
 
     def _rejects_of(self, segment: Segment) -> Iterator[Reject]:
         for entry in read_segment(segment.text):

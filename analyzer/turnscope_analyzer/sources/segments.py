@@ -82,7 +82,7 @@ def without(segment: Segment, rejects: Iterable[Reject], copies: Path) -> Segmen
         data[reject.offset : reject.offset + n_bytes] = b"\n" * n_bytes
     copy = copies / f"blanked-{len(list(copies.iterdir())):05d}-{segment.path.name}"
     copy.write_bytes(data)
-    return segment._replace(text=copy)
+    return segment._replace(text=copy, closed=False)
 
 
 def notes(segment: Segment) -> list[dict[str, Any]]:
