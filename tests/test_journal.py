@@ -433,6 +433,26 @@ def test_a_vanished_folder_is_made_again_with_all_that_the_segment_held(tmp_path
     assert seqs(folder) == expected
 
 
+def test_a_vanished_segment_that_finds_no_room_is_kept_until_there_is_some(disk: Path) -> None:
+    folder = disk / "traces"
+    journal = stepped(folder, segment_bytes=SMALL_BYTES)
+    for seq in range(1, 60):
+        journal.append(padded(seq))
+    subprocess.run(["rm", "-r", str(folder)], check=True)
+    filler = disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(bytes(1 << 20))
+
+    journal.pulse()
+    journal.append(padded(60))
+    filler.unlink()
+    journal.pulse()
+    journal.append(padded(61))
+
+    assert seqs(folder) == list(range(1, 62))
+    assert journal.drops() == {"folder_vanished": 1}
+
+
 def test_a_prepared_segment_that_vanished_is_not_used(tmp_path: Path) -> None:
     journal = stepped(tmp_path, segment_bytes=SMALL_BYTES)
     for seq in range(1, 60):

@@ -54,12 +54,13 @@ class Supply:
         """Return a new segment that holds what *vanished* held.
 
         Raises:
-            OSError: There is no room for all of it. Nothing is left behind; *vanished* goes on in memory.
+            OSError: There is no room for all of it. Nothing is left behind; *vanished* goes on without a name.
         """
-        lines = vanished.content().splitlines(keepends=True)[1:]
         segment = self._make(self._take_number(), vanished.length + 2 * LONGEST_LINE)
-        if all(segment.write(line) for line in lines):
+        vanished.seal()
+        if all(segment.write(line) for line in vanished.content().splitlines(keepends=True)[1:]):
             return segment
+        vanished.reopen()
         segment.discard()
         raise OSError(f"{segment.path} has no room for the {vanished.length} bytes of {vanished.path}")
 
@@ -107,6 +108,6 @@ class Supply:
     def _make(self, number: int, least_bytes: int = 0) -> Segment:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._header.path(self.folder, number)
-        segment = Segment.create(path, number, max(self._segment_bytes, least_bytes), self._lock)
+        segment = Segment.create(path, number, max(self._segment_bytes, least_bytes))
         segment.write(self._header.line(number))
         return segment
