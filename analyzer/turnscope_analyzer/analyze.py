@@ -153,15 +153,17 @@ class _Analysis:
         engine.load("freezes", (row for process in processes for row in freeze_rows(process)))
         engine.load("budgets", (row for process in processes for row in budget_rows(process, asked)))
 
-    def _verdicts(self, judgements: Iterable[Judgement]) -> Iterator[Verdict]:
+    def _verdicts(self, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
         """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
         asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
         detailed = {judgement.facts["turn_id"] for judgement in asked[: self.question.detailed]}
         fetched = self.journals.marks(detailed)
+        holders = _holders(judgements)
         for judgement in asked:
             turn_id = judgement.facts["turn_id"]
             marks = self._marks.get(turn_id, []) + fetched.get(turn_id, []) if turn_id in detailed else []
-            yield Explainer(judgement, marks, self.processes).verdict()
+            holder = holders.get(judgement.facts["session_id"])
+            yield Explainer(judgement, marks, self.processes, holder).verdict()
 
     def _sources(self, counts: Counter[str]) -> Iterator[SourceRead]:
         for kind, files in (("journal", self.found.segments), ("codex", self.found.rollouts)):
@@ -181,6 +183,15 @@ class _Analysis:
     def _advance(self, files: Iterable[Path]) -> None:
         self._done_bytes += sum(map(_size, files))
         self._progress(self._done_bytes, self._total_bytes)
+
+
+def _holders(judgements: Iterable[Judgement]) -> dict[str, Judgement]:
+    """Return by session the turn that it is busy with: the first one that has not ended and is not in the queue."""
+    running = [
+        j for j in judgements if j.facts["ended_phase"] is None and j.facts["wait_phase"] not in {"queued", "accepted"}
+    ]
+    running.sort(key=lambda j: j.facts["accepted_ns"] or 0, reverse=True)
+    return {judgement.facts["session_id"]: judgement for judgement in running}
 
 
 def _as_of(process: Process, now_ns: int) -> Process:

@@ -51,7 +51,11 @@ def mark_words(mark: Mark) -> str:
 
 def attr_words(mark: Mark) -> str:
     """Say the attributes of *mark* that a person wants to see, comma separated; empty when there are none."""
-    said = [f"{name} {mark.attrs[name]}" for name in _SAID if mark.attrs.get(name) is not None]
+    said = [
+        f"{name} {value}"
+        for name in _SAID
+        if (value := mark.attrs.get(name)) is not None and (value or name == "cursor")
+    ]
     said += [words for name, words in _FLAGS.items() if mark.attrs.get(name)]
     if resets_at := mark.attrs.get("resets_at"):
         said.append(f"resets at {_instant(resets_at)}")

@@ -20,11 +20,21 @@ if TYPE_CHECKING:
 
 
 class Explainer:
-    """Words for one judgement; *marks* are those of its turn, *processes* all that wrote any."""
+    """Words for one judgement.
 
-    def __init__(self, judgement: Judgement, marks: Iterable[Mark], processes: Mapping[str, Process]) -> None:
+    *marks* are those of its turn, *processes* all that wrote any; *holder* is the turn that its session is busy with.
+    """
+
+    def __init__(
+        self,
+        judgement: Judgement,
+        marks: Iterable[Mark],
+        processes: Mapping[str, Process],
+        holder: Judgement | None = None,
+    ) -> None:
         self.facts: Facts = judgement.facts
         self.judgement = judgement
+        self.holder = holder
         self.marks: Sequence[Mark] = sorted(marks, key=lambda mark: (mark.at_ns, mark.seq, mark.process_id))
         self.processes = processes
         self.process = processes[self.facts["process_id"]]
@@ -88,6 +98,9 @@ class Explainer:
         attrs = self.decisive.attrs if self.decisive else {}
         said = ""
         match self.facts["phase"]:
+            case "queued" if self.holder is not None:
+                held = self.holder.facts
+                said = f"; turn {held['turn_id']} of the same session is {held['state']} in {held['phase']}"
             case "queued" if attrs.get("ahead") is not None:
                 said = f" behind {attrs['ahead']} other" + ("s" if attrs["ahead"] != 1 else "")
             case "tool_call" | "approved" | "awaiting_approval" if name := self._tool_name():
@@ -126,9 +139,9 @@ class Explainer:
         life = mark.attrs.get("life_file")
         if not isinstance(life, str):
             return
-        chunks, keepalives = mark.attrs.get("live_chunks") or 0, mark.attrs.get("live_keepalives") or 0
+        chunks, keepalives = mark.attrs.get("live_chunks") or "no", mark.attrs.get("live_keepalives") or "no"
         what = f"{chunks} chunks and {keepalives} keepalives since then"
-        if (silent_ns := self.facts["wait_silent_ns"]) and chunks:
+        if (silent_ns := self.facts["wait_silent_ns"]) and chunks != "no":
             what += f", the last chunk {duration_words(self.facts['horizon_ns'] - silent_ns)} before the horizon"
         offset = mark.attrs.get("life_offset")
         yield Evidence(life, offset if isinstance(offset, int) else None, what)
@@ -136,8 +149,8 @@ class Explainer:
     def _counter_evidence(self) -> Iterable[Evidence]:
         """Yield what speaks against the verdict, or makes it less sure."""
         if self.decisive and self.decisive.attrs.get("late"):
-            said = "the time is an upper bound: it had happened by then"
-            yield Evidence(self.decisive.file, self.decisive.offset, said)
+            bound = "the time is an upper bound: it had happened by then"
+            yield Evidence(self.decisive.file, self.decisive.offset, bound)
         if self.facts["cancel"] == "still_running":
             said = [mark for mark in self.marks if mark.attrs.get("result") == "cancelled"]
             yield from (Evidence(m.file, m.offset, "the stop was reported as done, and the turn went on") for m in said)

@@ -115,8 +115,8 @@ class JournalProcess:
             proofs.append((last_m, "its last mark"))
         if self.life and self.life.pulse_mono_ns:
             proofs.append((self.life.pulse_mono_ns, "its last pulse"))
-        for slot in self.slots():
-            proofs.append((max(slot.progress_at or 0, slot.keepalive_at or 0), "the last that came on a stream"))
+        streamed = (max(slot.progress_at or 0, slot.keepalive_at or 0) for slot in self.slots())
+        proofs += [(at, "the last that came on a stream") for at in streamed]
         last, proof = max(proofs)
         return last + self.wall_minus_mono_ns, f"the process is {_FATE_WORDS[fate]}; its last proof of life is {proof}"
 
