@@ -64,7 +64,8 @@ class Text:
             found = self._search(needle, due, *self._bounds(window))
             if len(found) < due:
                 found = self._search(needle, due, self._begin, len(self._data))
-            yield from found
+            # The same line stands twice where a thread wrote it while another rolled.
+            yield from {line: (offset, line) for offset, line in found}.values()
 
     def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
         data = self._data
