@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import signal
 import subprocess
@@ -433,23 +434,25 @@ def test_a_vanished_folder_is_made_again_with_all_that_the_segment_held(tmp_path
     assert seqs(folder) == expected
 
 
-def test_a_vanished_segment_that_finds_no_room_is_kept_until_there_is_some(disk: Path) -> None:
+@pytest.mark.parametrize("room_bytes", [0, 160 << 10])
+def test_a_vanished_segment_that_finds_too_little_room_is_kept_until_there_is_more(disk: Path, room_bytes: int) -> None:
     folder = disk / "traces"
-    journal = stepped(folder, segment_bytes=SMALL_BYTES)
-    for seq in range(1, 60):
+    journal = stepped(folder, segment_bytes=256 << 10)
+    for seq in range(1, 150):
         journal.append(padded(seq))
     subprocess.run(["rm", "-r", str(folder)], check=True)
     filler = disk / "filler"
     with pytest.raises(OSError, match="No space"):
         filler.write_bytes(bytes(1 << 20))
+    os.truncate(filler, filler.stat().st_size - room_bytes)
 
     journal.pulse()
-    journal.append(padded(60))
+    journal.append(padded(150))
     filler.unlink()
     journal.pulse()
-    journal.append(padded(61))
+    journal.append(padded(151))
 
-    assert seqs(folder) == list(range(1, 62))
+    assert seqs(folder) == list(range(1, 152))
     assert journal.drops() == {"folder_vanished": 1}
 
 

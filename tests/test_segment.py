@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +65,32 @@ def test_a_closed_segment_takes_nothing(tmp_path: Path) -> None:
 
     assert not segment.put(b"two\n")
     assert segment.path.read_bytes() == b"one\n"
+
+
+def test_sealing_loses_no_line_of_a_thread_that_is_on_its_way(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(150):
+            segment = Segment.create(tmp_path / str(number), 1, SMALL_BYTES)
+            begun = threading.Event()
+            stored: list[int] = []
+            thread = threading.Thread(target=put_until_sealed, args=(segment, begun, stored))
+            thread.start()
+            begun.wait()
+            segment.seal()
+            thread.join()
+
+            assert segment.content().count(b"\n") == sum(stored)
+            segment.close()
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def put_until_sealed(segment: Segment, begun: threading.Event, stored: list[int]) -> None:
+    while segment.put(b"line\n"):
+        stored.append(1)
+        begun.set()
 
 
 def test_what_is_no_line_leaves_no_hole(tmp_path: Path) -> None:
