@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.classify import classify
@@ -63,7 +64,7 @@ def analyze(
         since_ns: Only turns that had not ended before.
         cause: Only turns with this cause.
         everything: List plainly healthy turns, too, instead of counting them.
-        detailed: How many turns get their evidence and stretches, the most urgent first; None for all.
+        detailed: How many turns of each state get their evidence and stretches, the longest wait first; None for all.
         progress: Called now and then with bytes done and bytes in all.
 
     Returns:
@@ -156,7 +157,9 @@ class _Analysis:
     def _verdicts(self, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
         """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
         asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
-        detailed = {judgement.facts["turn_id"] for judgement in asked[: self.question.detailed]}
+        of_state = groupby(asked, key=lambda judgement: judgement.facts["state"])
+        shown = (islice(turns, self.question.detailed) for _, turns in of_state)
+        detailed = {judgement.facts["turn_id"] for turns in shown for judgement in turns}
         fetched = self.journals.marks(detailed)
         holders = _holders(judgements)
         for judgement in asked:

@@ -16,8 +16,8 @@ class Question:
     """What is asked of the records; the defaults ask for everything that is not plainly healthy.
 
     ``budgets`` are seconds until a phase is stuck. ``now_ns`` is the horizon to judge by. ``turn`` is a turn id or
-    the begin of one. ``everything`` lists plainly healthy turns one by one. ``detailed`` turns get their evidence,
-    all when it is None.
+    the begin of one. ``everything`` lists plainly healthy turns one by one. ``detailed`` turns of each
+    state get their evidence, all when it is None.
     """
 
     budgets: Mapping[str, float] = field(default_factory=dict)
