@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,13 @@ def test_every_process_id_is_drawn_anew() -> None:
 )
 def test_the_fate_follows_from_what_the_header_says(changed: dict[str, object], fate: str) -> None:
     assert fate_of(header(**changed)) == fate
+
+
+@pytest.mark.parametrize(("age_s", "fate"), [(None, "unknown"), (1, "unknown"), (61, "killed")])
+def test_in_another_pid_namespace_only_a_long_silence_tells(age_s: int | None, fate: str) -> None:
+    last_pulse_ns = None if age_s is None else time.time_ns() - age_s * 1_000_000_000
+
+    assert fate_of(header(pid=2**22 + 1, pid_space="pid:[1]"), last_pulse_ns) == fate
 
 
 def test_a_dead_process_that_nobody_waited_for_is_gone() -> None:

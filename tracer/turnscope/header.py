@@ -44,6 +44,7 @@ class Header(NamedTuple):
                 "pid_start": who.pid_start,
                 "host": who.host,
                 "boot": who.boot,
+                "pid_space": who.pid_space,
                 "service": self.service,
                 "sdk": VERSION,
                 "budgets": dict(self.budgets),

@@ -254,6 +254,19 @@ def read_life(path: Path) -> Life:
     )
 
 
+def last_pulse_ns(folder: Path, process_id: str) -> int | None:
+    """Return the wall clock of a process's last pulse, ns; None when it left none that can be read."""
+    try:
+        with (folder / f"{process_id}.life").open("rb") as file:
+            head = file.read(_FATE_OFFSET)
+    except OSError:
+        return None
+    if len(head) < _FATE_OFFSET or not head.startswith(_MAGIC):
+        return None
+    wall_ns: int = struct.unpack_from("<Q", head, 8 * _WALL)[0]
+    return wall_ns or None
+
+
 def write_fate(path: Path, fate: int) -> None:
     """Set the fate in the life file of a process that is gone.
 

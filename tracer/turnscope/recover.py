@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import orjson
 
 from turnscope.errors import JournalFormatError
-from turnscope.life import ENDED, RECOVERED, Life, read_life, write_fate
+from turnscope.life import ENDED, RECOVERED, Life, last_pulse_ns, read_life, write_fate
 from turnscope.phases import PHASE, lane_kind
 from turnscope.process import fate_of
 from turnscope.reading import headers_in, read_end
@@ -117,7 +117,7 @@ def _gone_processes(folder: Path) -> list[_Gone]:
         segments.setdefault(process_id, []).append((number if isinstance(number, int) else 0, path))
     gone = []
     for process_id, header in headers.items():
-        if fate_of(header) == "killed":
+        if fate_of(header, last_pulse_ns(folder, process_id)) == "killed":
             paths = [path for _, path in sorted(segments[process_id])]
             life_path = folder / f"{process_id}.life"
             gone.append(_Gone(process_id, paths, _life(life_path), life_path))
@@ -184,10 +184,9 @@ def _last_write_ns(path: Path, header: dict[str, object]) -> int:
 
     Its file's time alone does not tell: the kernel notes a store into a map only with the next write-back.
     """
-    if fate_of(header) != "killed":
+    pulse_ns = last_pulse_ns(path.parent, str(header.get("proc")))
+    if fate_of(header, pulse_ns) != "killed":
         return time.time_ns()
-    life = _life(path.with_name(f"{header.get('proc')}.life"))
-    pulse_ns = life.pulse_wall_ns if life is not None else None
     return max(path.stat().st_mtime_ns, pulse_ns or 0)
 
 

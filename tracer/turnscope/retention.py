@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from turnscope.life import last_pulse_ns
 from turnscope.process import fate_of
 from turnscope.reading import headers_in
 from turnscope.turns import Mark, last_turn_marks, turn_marks_of
@@ -168,5 +169,7 @@ def _segments(folder: Path) -> list[_File]:
 
 
 def _closed(files: list[_File], process_id: str, in_use: set[Path]) -> list[_File]:
-    gone = {file.process_id for file in files if file.process_id != process_id and fate_of(file.header) == "killed"}
-    return [file for file in files if file.path not in in_use and file.process_id in gone | {process_id}]
+    others = {file.process_id: file for file in files if file.process_id != process_id}
+    fates = {name: fate_of(file.header, last_pulse_ns(file.path.parent, name)) for name, file in others.items()}
+    ours = {process_id, *(name for name, fate in fates.items() if fate == "killed")}
+    return [file for file in files if file.path not in in_use and file.process_id in ours]

@@ -99,8 +99,9 @@ class JournalProcess:
         life = self.life
         if life and life.fate != RUNNING:
             return "ended" if life.fate == ENDED else "killed"
-        fate = fate_of(self.header)
-        if fate == "unknown" and life and life.pulse_wall_ns and time.time_ns() - life.pulse_wall_ns < _FRESH_NS:
+        pulse_ns = life.pulse_wall_ns if life else None
+        fate = fate_of(self.header, pulse_ns)
+        if fate == "unknown" and pulse_ns and time.time_ns() - pulse_ns < _FRESH_NS:
             return "running"
         return fate
 
