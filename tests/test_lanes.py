@@ -268,3 +268,31 @@ def test_a_decorated_function_opens_a_lane_for_each_call(recording: Recording) -
         "compaction_completed",
     ]
     assert [phase for _, phase, _ in marks_on(recording, "hydration")] == ["hydration_started", "hydration_completed"]
+
+
+def test_a_client_that_goes_away_is_no_error_of_its_lane(recording: Recording) -> None:
+    with pytest.raises(GeneratorExit), turnscope.turn("s1"), turnscope.renderer("web"):
+        raise GeneratorExit
+
+    assert marks_on(recording, "renderer")[-1] == ("renderer:web", "renderer_detached", {})
+
+
+def test_an_old_connection_does_not_detach_the_client_that_came_back(recording: Recording) -> None:
+    with turnscope.turn("s1") as turn:
+        old, new = turn.renderer("web"), turn.renderer("web")
+        old.__enter__()
+        new.__enter__()
+        old.__exit__(None, None, None)
+
+        assert "renderer_detached" not in recording.phases()
+        new.__exit__(None, None, None)
+
+    assert recording.phases().count("renderer_detached") == 1
+
+
+def test_a_request_that_was_stopped_says_so(recording: Recording) -> None:
+    with pytest.raises(KeyboardInterrupt), turnscope.turn("s1"), turnscope.upstream():
+        raise KeyboardInterrupt
+
+    *_, (_lane, phase, attrs) = marks_on(recording, "upstream")
+    assert (phase, attrs["error_type"]) == ("upstream_failed", "cancelled")

@@ -54,6 +54,7 @@ ERROR_KINDS: Final = (
     ErrorKind("hydration_failed", "hydration", "the thread's history could not be loaded"),
     ErrorKind("bad_request", "unknown", "the server answered another 4xx"),
     ErrorKind("tool_error", "unknown", "the tool raised an error"),
+    ErrorKind("cancelled", "unknown", "it was stopped before it was done"),
     ErrorKind("process_lost", "process_lost", "the process that ran the turn is gone"),
     ErrorKind("other", "unknown", "any other error"),
 )

@@ -121,6 +121,8 @@ class PhaseHandle(Scope):
 
     def _error_attrs(self, error: BaseException, kind: str) -> dict[str, Any]:
         """Return what a mark says about *error*, and let the turn know it when it comes by there."""
+        if not isinstance(error, Exception):
+            return {"error_type": "cancelled", "error_class": type(error).__name__}
         own = _OWN_KIND.get(kind, "other")
         attrs = failures.attributes_of(error, phase=self._phase, otherwise=own)
         if kind == "tool":

@@ -127,10 +127,17 @@ class Renderer(PhaseHandle):
             if self._seen is not None:
                 slot.cursor = self._seen
         # Not made the current scope: a client watches the turn, the work of the turn does not go on inside of it.
-        turn.record("renderer_attached", self.lane, attrs, seq, slot)
+        self.first_seq = turn.record("renderer_attached", self.lane, attrs, seq, slot)
+
+    def _end(self, error: BaseException | None) -> None:
+        # A client that goes away cancels whatever sends to it: that is no error of its lane.
+        super()._end(error if isinstance(error, Exception) else None)
 
     def _finish(self, phase: str, attrs: dict[str, Any]) -> None:
-        super()._finish(phase, without_none(attrs, cursor=self._seen))
+        # The same client may have come back on a new connection before the old one was noticed to be gone.
+        if self._turn is not None and self._turn.is_latest(self.lane, self.first_seq):
+            super()._finish(phase, without_none(attrs, cursor=self._seen))
+        self._is_done = True
         if self._slot is not None:
             self._slot.release()
             self._slot = None

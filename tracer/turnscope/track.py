@@ -168,6 +168,11 @@ class Track(Scope):
         """Return the latest mark of each open lane, oldest first."""
         return sorted((Held(*held) for held in self._open.copy().values()), key=lambda held: held.seq)
 
+    def is_latest(self, lane: str, seq: int) -> bool:
+        """Tell whether the mark *seq* is still the latest on *lane*."""
+        held = self._open.get(lane)
+        return held is not None and held[5] == seq
+
     def last_step(self) -> Held | None:
         """Return the latest mark by which the turn itself got on, whether its lane is still open or not."""
         return None if self._last is None else Held(*self._last)
