@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
 from examples.gateway.demo.cases import Case, Expected
 from examples.gateway.demo.driver import Driver
 from examples.gateway.demo.fleet import Fleet, Server

@@ -12,10 +12,10 @@ import socket
 from pathlib import Path
 
 import uvicorn
-from examples.gateway.app import Gateway
-from examples.gateway.settings import Settings
 
 import turnscope
+from examples.gateway.app import Gateway
+from examples.gateway.settings import Settings
 
 
 def main() -> None:

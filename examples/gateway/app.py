@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from examples.gateway.messages import Message
-from examples.gateway.model import ModelClient
-from examples.gateway.sessions import Session
-from examples.gateway.stop import stop_turn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 import turnscope
+from examples.gateway.messages import Message
+from examples.gateway.model import ModelClient
+from examples.gateway.sessions import Session
+from examples.gateway.stop import stop_turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.requests import Request
+
     from examples.gateway.runs import Run
     from examples.gateway.settings import Settings
-    from starlette.requests import Request
 
 
 class Gateway:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import turnscope
 from examples.gateway import plugins
 from examples.gateway.history import message
 from examples.gateway.messages import Bug
 from examples.gateway.tools import use_tool
-
-import turnscope
 
 if TYPE_CHECKING:
     from examples.gateway.history import History, Item

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
-from examples.gateway.errors import LimitReachedError, ModelError
 
 import turnscope
+from examples.gateway.errors import LimitReachedError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from examples.gateway.history import Item
     from examples.gateway.runs import Run
     from examples.gateway.settings import Settings
-
     from turnscope.phases import Purpose
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from examples.gateway.messages import Bug, Message
-
     import turnscope
+    from examples.gateway.messages import Bug, Message
 
 
 class EventLog:

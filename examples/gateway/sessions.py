@@ -7,12 +7,11 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
+import turnscope
 from examples.gateway.conversation import Conversation
 from examples.gateway.history import History
 from examples.gateway.messages import Bug
 from examples.gateway.runs import Run
-
-import turnscope
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

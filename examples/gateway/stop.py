@@ -11,7 +11,6 @@ import turnscope
 
 if TYPE_CHECKING:
     from examples.gateway.runs import Run
-
     from turnscope.phases import CancelResult
 
 

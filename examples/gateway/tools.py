@@ -8,9 +8,8 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from examples.gateway.messages import Bug
-
 import turnscope
+from examples.gateway.messages import Bug
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
+
 from examples.gateway.demo import judgement
 from examples.gateway.demo.cases import CASES, KILLED_GATEWAY, YOUNG
 from examples.gateway.demo.driver import Driver
 from examples.gateway.demo.fleet import Fleet
 from examples.gateway.history import message
-
 from turnscope.phases import PHASES
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
     import httpx
+
     from examples.gateway.demo.cases import Case
 
 _PATIENCE_S = 30

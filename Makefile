@@ -1,0 +1,44 @@
+# make demo, test, lint and bench set up what they need by themselves: Python 3.10 or newer with venv is enough.
+# PYTHON=python3.12 chooses another interpreter, VENV=folder another place; ARGS="-k journal" goes to pytest or bench.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+python = $(VENV)/bin/python
+pip = $(python) -m pip install -qq
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.gateway
+	@$(python) -m examples.gateway.demo
+
+test: $(VENV)/.test
+	@$(python) -m pytest $(ARGS)
+
+lint: $(VENV)/.test $(VENV)/.lint
+	$(python) -m ruff format --check .
+	$(python) -m ruff check .
+	$(python) -m mypy
+
+bench: $(VENV)/.test $(VENV)/.bench
+	@$(python) -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find analyzer bench examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.pip:
+	@echo "setting up $(VENV), once"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "turnscope needs Python 3.10 or newer; try make PYTHON=...")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(pip) "pip>=25.1"  # older ones do not know dependency groups
+	@touch $@
+
+# One stamp for each group of pyproject.toml; a changed pyproject.toml makes them all out of date.
+$(VENV)/.%: $(VENV)/.pip pyproject.toml
+	@$(pip) --editable . --group $*
+	@touch $@
