@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from turnscope_analyzer.sources.codex import read_rollout
+from turnscope_analyzer.sources.codex.rollout import read_rollout
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Capture, Mark

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codex_kit import CAPTURES, SHARED, THREAD, Rollout, last, story, turns_of
-from turnscope_analyzer.sources import codex_records
-from turnscope_analyzer.sources.codex import read_rollout
+from turnscope_analyzer.sources.codex import records
+from turnscope_analyzer.sources.codex.rollout import read_rollout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def test_a_last_line_that_was_cut_off_is_named(rollout: Rollout) -> None:
 
 
 def test_bad_records_beyond_the_cap_are_counted(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codex_records, "REJECT_CAP", 3)
+    monkeypatch.setattr(records, "REJECT_CAP", 3)
     for _ in range(10):
         rollout.raw(b"x")
 

@@ -14,7 +14,7 @@ from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
 from turnscope_analyzer.model import Reject, Report, SourceRead
 from turnscope_analyzer.question import Question
-from turnscope_analyzer.sources.codex import open_files, read_rollout
+from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 from turnscope_analyzer.sources.journal import Journals
 from turnscope_analyzer.tables import (
     budget_rows,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
 from turnscope_analyzer.model import Reject
-from turnscope_analyzer.sources.codex import is_rollout
+from turnscope_analyzer.sources.codex.rollout import is_rollout
 from turnscope_analyzer.sources.segments import is_segment
 
 if TYPE_CHECKING:

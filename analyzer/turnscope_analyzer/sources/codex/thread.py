@@ -9,14 +9,14 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from turnscope_analyzer.sources.codex_actions import ACTIONS, text
-from turnscope_analyzer.sources.codex_marks import Settings
-from turnscope_analyzer.sources.codex_turn import Turn
+from turnscope_analyzer.sources.codex.actions import ACTIONS, text
+from turnscope_analyzer.sources.codex.marks import Settings
+from turnscope_analyzer.sources.codex.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from turnscope_analyzer.sources.codex_records import Record
+    from turnscope_analyzer.sources.codex.records import Record
 
 _OUTSIDE_TURNS = frozenset({"session_meta", "world_state", "state", "event_msg/thread_settings_applied"})
 """Records that the next process may write before its first turn: no sign of life of the turn before."""

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.codex_records import Rejects, Timeline, is_rollout, iter_records
-from turnscope_analyzer.sources.codex_thread import Thread
+from turnscope_analyzer.sources.codex.records import Rejects, Timeline, is_rollout, iter_records
+from turnscope_analyzer.sources.codex.thread import Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from turnscope_analyzer.sources.codex_marks import Draft
-    from turnscope_analyzer.sources.codex_turn import Turn
+    from turnscope_analyzer.sources.codex.marks import Draft
+    from turnscope_analyzer.sources.codex.turn import Turn
 
 __all__ = ["is_rollout", "open_files", "read_rollout"]
 

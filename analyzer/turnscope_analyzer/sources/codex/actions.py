@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from turnscope_analyzer.sources.codex_errors import ends_a_turn, failure_of
-from turnscope_analyzer.sources.codex_tokens import number
+from turnscope_analyzer.sources.codex.errors import ends_a_turn, failure_of
+from turnscope_analyzer.sources.codex.tokens import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from turnscope_analyzer.sources.codex_records import Record
-    from turnscope_analyzer.sources.codex_turn import Turn
+    from turnscope_analyzer.sources.codex.records import Record
+    from turnscope_analyzer.sources.codex.turn import Turn
 
     Action = Callable[[Turn, Record], None]
 

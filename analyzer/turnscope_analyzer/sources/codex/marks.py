@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from turnscope_analyzer.sources.codex_tokens import Meter
+from turnscope_analyzer.sources.codex.tokens import Meter
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex_records import Record
+    from turnscope_analyzer.sources.codex.records import Record
 
 
 @dataclass(slots=True, eq=False)

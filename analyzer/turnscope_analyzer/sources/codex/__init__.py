@@ -1,0 +1,1 @@
+"""Codex rollouts: ``rollout`` reads one, the others know what its records mean."""
