@@ -90,17 +90,28 @@ def judgements(
     plain: int = 0,
 ) -> list:  # type: ignore[type-arg]  # of Judgement, whose facts a test looks into
     """Judge *marks* and return the whole judgements."""
-    known = processes or (process(now_ms=now_ms),)
-    asked = limits_of(budgets or {})
     with Engine() as engine:
-        engine.load("vocabulary", vocabulary())
-        engine.load("error_kinds", error_kind_rows())
-        engine.load("plain", [{"turns": plain}])
-        engine.load("processes", map(process_row, known))
-        engine.load("freezes", (row for one in known for row in freeze_rows(one)))
-        engine.load("budgets", (row for one in known for row in budget_rows(one, asked)))
-        engine.load("marks", (_row(seq, mark) for seq, mark in enumerate(marks, 1)))
+        fill(engine, marks, processes or (process(now_ms=now_ms),), budgets=budgets, plain=plain)
         return classify(engine)
+
+
+def fill(
+    engine: Engine,
+    marks: Iterable[M],
+    processes: Sequence[Process],
+    *,
+    budgets: Mapping[str, float] | None = None,
+    plain: int = 0,
+) -> None:
+    """Put *marks* and what is known of their processes into the input tables."""
+    asked = limits_of(budgets or {})
+    engine.load("vocabulary", vocabulary())
+    engine.load("error_kinds", error_kind_rows())
+    engine.load("plain", [{"turns": plain}])
+    engine.load("processes", map(process_row, processes))
+    engine.load("freezes", (row for one in processes for row in freeze_rows(one)))
+    engine.load("budgets", (row for one in processes for row in budget_rows(one, asked)))
+    engine.load("marks", (_row(seq, mark) for seq, mark in enumerate(marks, 1)))
 
 
 def _row(seq: int, mark: M) -> dict[str, object]:

@@ -25,6 +25,6 @@ LEFT JOIN error_kinds AS kind ON standing.error_type = kind.error_type
 WHERE standing.troubled
     AND (
         standing.phase IN ('compaction_started', 'compaction_failed')
-        OR standing.purpose = 'compaction'
+        OR (standing.purpose = 'compaction' AND standing.phase <> 'compaction_completed')
         OR (standing.basis = 'failure' AND kind.cause = 'compaction')
     )

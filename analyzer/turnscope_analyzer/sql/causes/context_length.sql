@@ -1,5 +1,5 @@
 -- context_length: the window is exceeded, and this turn did not get a compaction that could help.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, basis, purpose, error_type, troubled)
 -- reads:   error_kinds(error_type, cause)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it

@@ -1,5 +1,5 @@
 -- continuation_loss: a step ended, and nobody went on with the turn.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, troubled)
 -- reads:   turns(turn_id, shows_requests)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -9,7 +9,7 @@
 -- Only where there is no sign that the follow-up was sent: if it was, the request's own phase decides. A source that
 -- does not write requests down cannot show that sign, so there it is only possible, and never for a wait that ended.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN NOT turns.shows_requests THEN 'continuation_loss.follow_up_not_on_file'
         WHEN standing.phase = 'tool_result' THEN 'continuation_loss.after_tool_result'

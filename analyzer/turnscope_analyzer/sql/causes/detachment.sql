@@ -1,5 +1,5 @@
 -- detachment: the turn goes on or has ended, and no client knows.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, basis, troubled)
 -- reads:   turns(turn_id, attached, ended_phase, seen, sent)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -9,7 +9,7 @@
 -- The durable record went on after the view stopped: that is what tells it from a stall. Certain where cursors show
 -- that the end was never seen; a client that left may have left on purpose.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN turns.attached > 0 THEN 'detachment.client_behind'
         WHEN turns.ended_phase IS NULL THEN 'detachment.running_unseen'

@@ -1,5 +1,5 @@
 -- hydration: the thread's history was not loaded.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, error_type, troubled)
 -- reads:   error_kinds(error_type, cause)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it

@@ -10,7 +10,7 @@
 -- Headers prove that the request arrived. Keepalives prove that the connection lives: they are not progress, so a
 -- stream of nothing else is the model's silence for certain. A compaction's request belongs to the compaction.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN standing.basis = 'failure' THEN 'model_stall.idle_timeout'
         WHEN turns.keepalives > 0 THEN 'model_stall.keepalives_only'

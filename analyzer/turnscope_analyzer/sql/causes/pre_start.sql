@@ -1,5 +1,5 @@
 -- pre_start: the turn runs, and its request to the model was never sent.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, troubled)
 -- reads:   turns(turn_id, shows_requests)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -9,7 +9,7 @@
 -- A plugin, an MCP server, a bootstrap. Users report it as a model stall: the missing upstream_sent tells them apart,
 -- so only a source that writes requests down can show it.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN standing.phase = 'continuation' THEN 'pre_start.follow_up_never_sent'
         ELSE 'pre_start.never_sent'

@@ -1,5 +1,5 @@
 -- process_lost: the process that ran the turn is gone.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, overdue)
 -- reads:   turns(turn_id, fate, recovered_ns)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -8,7 +8,7 @@
 --
 -- Only where the turn was not stuck before: a wait that was past its budget when the process died keeps its cause.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN turns.recovered_ns IS NOT NULL THEN 'process_lost.recovered'
         WHEN turns.fate = 'ended' THEN 'process_lost.left_open'

@@ -1,5 +1,5 @@
 -- queue_blocked: the message is in a queue that does not move.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, troubled)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
 -- column:  confidence VARCHAR  -- certain, likely or possible

@@ -1,5 +1,5 @@
 -- quota_or_auth: a limit or a login, not the network: 401, 403, 429, or a limit with a reset time.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, basis, phase, purpose, error_type, troubled)
 -- reads:   turns(turn_id, failure_error)
 -- reads:   error_kinds(error_type, cause)
 -- column:  turn_id VARCHAR     -- the turn
@@ -9,7 +9,7 @@
 --
 -- A turn that waits for a limit to reset is waiting, not stuck; the cause is named all the same.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN standing.phase = 'awaiting_quota' THEN 'quota_or_auth.waiting'
         WHEN standing.basis = 'failure' THEN 'quota_or_auth.refused'

@@ -1,5 +1,5 @@
 -- silent_drop: the message was accepted, and nothing was ever done with it.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, troubled)
 -- reads:   turns(turn_id, fate)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -9,7 +9,7 @@
 -- Neither queued nor started nor rejected. Certain once the process that accepted it said goodbye: nobody is left
 -- who could start it.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     'silent_drop.never_started' AS rule,
     CASE
         WHEN turns.fate = 'ended' THEN 'certain'

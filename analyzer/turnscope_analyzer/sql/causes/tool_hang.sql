@@ -1,5 +1,5 @@
 -- tool_hang: a tool was called, and its result never came.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, basis, phase, troubled)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
 -- column:  confidence VARCHAR  -- certain, likely or possible

@@ -10,7 +10,7 @@
 -- A request without headers looks the same whether the path is dead or the model thinks: only possible, unless
 -- attempts before it failed in transport. A status decides before transport does: 401, 403 and 429 are not its.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN standing.basis = 'failure' THEN 'transport.failed'
         WHEN standing.phase = 'upstream_failed' THEN 'transport.not_retried'

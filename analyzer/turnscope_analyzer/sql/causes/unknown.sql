@@ -1,5 +1,5 @@
 -- unknown: something is wrong, and the records do not say what.
--- reads:   standing(turn_id, state, basis, phase, purpose, error_type, troubled)
+-- reads:   standing(turn_id, state, error_type, troubled)
 -- reads:   turns(turn_id, shows_requests, shows_ends)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -8,7 +8,7 @@
 --
 -- The last resort: any other cause that claims the turn goes before it.
 SELECT
-    standing.turn_id,
+    standing.turn_id AS turn_id,
     CASE
         WHEN standing.state = 'not_determinable' AND NOT turns.shows_ends THEN 'unknown.ends_not_on_file'
         WHEN standing.state = 'failed' AND standing.error_type IS NOT NULL THEN 'unknown.other_error'

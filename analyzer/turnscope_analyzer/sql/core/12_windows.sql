@@ -8,7 +8,7 @@
 -- grain:   one row per file and turn that is not plain
 SELECT
     part.file,
-    part.turn_id,
+    part.turn_id AS turn_id,
     part.first_m,
     part.last_m,
     part.marks

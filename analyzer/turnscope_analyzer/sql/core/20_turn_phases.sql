@@ -27,7 +27,7 @@ SELECT
     mark.turn_id,
     mark.lane,
     mark.lane_kind,
-    mark.phase,
+    mark.phase AS phase,
     mark.at_ns,
     mark.seq,
     mark.process_id,
@@ -49,11 +49,11 @@ SELECT
     END AS silence_ns,
     CASE WHEN mark.live_chunks > 0 THEN mark.live_progress_at END AS live_progress_at_ns,
     mark.live_keepalives,
-    sum(CASE
+    CAST(sum(CASE
         WHEN mark.phase IN ('tool_call', 'awaiting_quota') THEN 1
         WHEN mark.phase IN ('tool_result', 'quota_restored') THEN -1
         ELSE 0
-    END) OVER own_order AS busy,
+    END) OVER own_order AS BIGINT) AS busy,
     mark.lane_kind NOT IN ('renderer', 'cancel') AS own
 FROM marks AS mark
 INNER JOIN vocabulary AS word ON mark.phase = word.phase

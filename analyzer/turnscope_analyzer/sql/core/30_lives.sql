@@ -36,7 +36,7 @@ all_marks AS (
 )
 
 SELECT
-    turn.turn_id,
+    turn.turn_id AS turn_id,
     turn.session_id,
     turn.accepted_ns,
     lane.ended_phase,

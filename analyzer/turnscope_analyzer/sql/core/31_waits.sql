@@ -21,14 +21,25 @@
 -- lane open waits in the phase that was reached last: a result that nothing follows is a wait, too.
 WITH candidates AS (
     SELECT
-        phase.*,
-        word.wait_rank,
+        phase.turn_id AS turn_id,
+        phase.lane,
+        phase.phase AS phase,
+        phase.at_ns,
+        phase.seq,
+        phase.process_id,
+        phase.error_type,
+        phase.purpose,
+        phase.step,
+        phase.attempt,
+        phase.live_progress_at_ns,
+        phase.live_keepalives,
         row_number() OVER (
             PARTITION BY phase.turn_id
             ORDER BY
                 word.wait_rank,
                 CASE WHEN phase.lane_kind = 'tool' THEN phase.at_ns ELSE -phase.at_ns END,
-                phase.seq
+                phase.seq,
+                phase.process_id
         ) AS choice
     FROM turn_phases AS phase
     INNER JOIN lives ON phase.turn_id = lives.turn_id

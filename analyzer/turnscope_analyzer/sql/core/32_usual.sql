@@ -1,5 +1,5 @@
 -- usual: how long this user's healthy turns spend in a phase.
--- reads:   turn_phases(turn_id, phase, at_ns, turn_next_ns, lane_next_ns, silence_ns, busy, own)
+-- reads:   turn_phases(turn_id, phase, at_ns, turn_next_ns, silence_ns, busy, own)
 -- reads:   lives(turn_id, ended_phase)
 -- reads:   plain(turns)
 -- column:  phase VARCHAR   -- the phase
@@ -9,7 +9,7 @@
 -- A plain turn has no wait that comes near a budget: it is counted, its waits need not be known.
 WITH worst AS (
     SELECT
-        phase.turn_id,
+        phase.turn_id AS turn_id,
         phase.phase,
         max(coalesce(phase.silence_ns, phase.turn_next_ns - phase.at_ns)) AS wait_ns
     FROM turn_phases AS phase

@@ -11,8 +11,8 @@
 --
 -- What the user set holds as it is. A default gives way to three times this user's own p99, if that is longer.
 SELECT
-    process.process_id,
-    word.phase,
+    process.process_id AS process_id,
+    word.phase AS phase,
     CASE
         WHEN budget.phase IS NOT NULL THEN budget.slow_after_ns
         WHEN usual.p99_ns > word.slow_after_ns THEN usual.p99_ns

@@ -18,11 +18,11 @@ WITH closed AS (
     SELECT
         phase.turn_id,
         phase.lane,
-        phase.phase,
+        phase.phase AS phase,
         phase.at_ns,
         phase.turn_next_ns,
         phase.seq,
-        phase.process_id,
+        phase.process_id AS process_id,
         phase.purpose,
         limits.slow_after_ns,
         limits.stuck_after_ns,
@@ -36,13 +36,13 @@ WITH closed AS (
 
 frozen AS (
     SELECT
-        closed.turn_id,
-        closed.seq,
-        closed.process_id,
-        sum(
+        closed.turn_id AS turn_id,
+        closed.seq AS seq,
+        closed.process_id AS process_id,
+        CAST(sum(
             CASE WHEN pause.until_ns < closed.turn_next_ns THEN pause.until_ns ELSE closed.turn_next_ns END
             - CASE WHEN pause.from_ns > closed.at_ns THEN pause.from_ns ELSE closed.at_ns END
-        ) AS frozen_ns
+        ) AS BIGINT) AS frozen_ns
     FROM closed
     INNER JOIN freezes AS pause
         ON closed.process_id = pause.process_id
@@ -53,13 +53,13 @@ frozen AS (
 
 thawed AS (
     SELECT
-        closed.turn_id,
+        closed.turn_id AS turn_id,
         closed.lane,
         closed.phase,
         closed.at_ns AS since_ns,
         CASE WHEN frozen.frozen_ns > 0 THEN closed.gap_ns - frozen.frozen_ns ELSE closed.gap_ns END AS gap_ns,
-        closed.seq,
-        closed.process_id,
+        closed.seq AS seq,
+        closed.process_id AS process_id,
         closed.purpose,
         closed.slow_after_ns,
         closed.stuck_after_ns
@@ -71,7 +71,10 @@ thawed AS (
 ranked AS (
     SELECT
         thawed.*,
-        row_number() OVER (PARTITION BY thawed.turn_id ORDER BY thawed.gap_ns DESC, thawed.seq) AS place
+        row_number() OVER (
+            PARTITION BY thawed.turn_id
+            ORDER BY thawed.gap_ns DESC, thawed.seq, thawed.process_id
+        ) AS place
     FROM thawed
     WHERE thawed.gap_ns >= thawed.slow_after_ns
 )

@@ -1,5 +1,5 @@
 -- failures: the last thing that went wrong in a turn and was not put right.
--- reads:   turn_phases(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, error_type, purpose)
+-- reads:   turn_phases(turn_id, lane, phase, at_ns, seq, process_id, error_type, purpose)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  lane VARCHAR        -- where it failed
 -- column:  phase VARCHAR       -- the phase that says so
@@ -25,7 +25,14 @@ WITH outcomes AS (
 
 unresolved AS (
     SELECT
-        phase.*,
+        phase.turn_id AS turn_id,
+        phase.lane,
+        phase.phase,
+        phase.at_ns,
+        phase.seq,
+        phase.process_id,
+        phase.error_type,
+        phase.purpose,
         CASE
             WHEN phase.phase IN ('compaction_failed', 'hydration_failed') THEN 1
             WHEN phase.phase = 'upstream_failed' THEN 2
@@ -48,7 +55,8 @@ ranked AS (
                 CASE WHEN failure.error_type IS NULL OR failure.error_type = 'other' THEN 1 ELSE 0 END,
                 failure.place,
                 failure.at_ns DESC,
-                failure.seq DESC
+                failure.seq DESC,
+                failure.process_id
         ) AS choice,
         count(*) FILTER (WHERE failure.phase = 'upstream_failed') OVER (
             PARTITION BY failure.turn_id

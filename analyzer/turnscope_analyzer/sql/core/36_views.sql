@@ -1,6 +1,6 @@
 -- views: what the clients that show a turn have seen of it.
 -- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, process_id, terminal, lane_next_ns)
--- reads:   marks(turn_id, lane_kind, phase, cursor, live_cursor)
+-- reads:   marks(turn_id, lane_kind, cursor, live_cursor)
 -- column:  turn_id VARCHAR      -- the turn
 -- column:  attached BIGINT      -- clients that are attached
 -- column:  left_ns BIGINT       -- when the last one left
@@ -10,17 +10,32 @@
 -- column:  seen BIGINT          -- the furthest event that a client has seen, NULL where not counted
 -- column:  sent BIGINT          -- events that the turn sent, NULL where not counted
 -- grain:   one row per turn that a client has attached to
-WITH clients AS (
+WITH moves AS (
     SELECT
         phase.turn_id,
-        count(*) FILTER (WHERE phase.lane_next_ns IS NULL AND NOT phase.terminal) AS attached,
-        max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_ns,
-        max_by(phase.seq, phase.at_ns) FILTER (WHERE phase.phase = 'renderer_detached') AS left_seq,
-        max(phase.at_ns) FILTER (WHERE phase.phase = 'renderer_attached') AS came_ns,
-        max_by(phase.seq, phase.at_ns) FILTER (WHERE phase.phase = 'renderer_attached') AS came_seq
+        phase.phase,
+        phase.at_ns,
+        phase.seq,
+        phase.terminal,
+        phase.lane_next_ns,
+        row_number() OVER (
+            PARTITION BY phase.turn_id, phase.phase
+            ORDER BY phase.at_ns DESC, phase.seq DESC, phase.process_id
+        ) AS place
     FROM turn_phases AS phase
     WHERE phase.lane_kind = 'renderer'
-    GROUP BY phase.turn_id
+),
+
+clients AS (
+    SELECT
+        move.turn_id,
+        count(*) FILTER (WHERE move.lane_next_ns IS NULL AND NOT move.terminal) AS attached,
+        max(move.at_ns) FILTER (WHERE move.phase = 'renderer_detached') AS left_ns,
+        max(move.seq) FILTER (WHERE move.phase = 'renderer_detached' AND move.place = 1) AS left_seq,
+        max(move.at_ns) FILTER (WHERE move.phase = 'renderer_attached') AS came_ns,
+        max(move.seq) FILTER (WHERE move.phase = 'renderer_attached' AND move.place = 1) AS came_seq
+    FROM moves AS move
+    GROUP BY move.turn_id
 ),
 
 cursors AS (
@@ -34,7 +49,7 @@ cursors AS (
 )
 
 SELECT
-    clients.turn_id,
+    clients.turn_id AS turn_id,
     clients.attached,
     clients.left_ns,
     clients.left_seq,

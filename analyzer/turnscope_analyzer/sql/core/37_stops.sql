@@ -1,26 +1,38 @@
 -- stops: what a stop that somebody asked for came to.
--- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, live_progress_at_ns, own)
--- reads:   marks(turn_id, phase, at_ns, seq, result)
+-- reads:   turn_phases(turn_id, lane_kind, at_ns, live_progress_at_ns, own)
+-- reads:   marks(turn_id, phase, at_ns, seq, process_id, result)
 -- reads:   lives(turn_id, ended_phase, ended_ns)
 -- column:  turn_id VARCHAR       -- the turn
 -- column:  requested_ns BIGINT   -- when the last stop was asked for
--- column:  requested_seq BIGINT  -- the mark that says so
 -- column:  result VARCHAR        -- one of the cancel results
 -- column:  reported VARCHAR      -- what the gateway said it came to, NULL where it said nothing
 -- grain:   one row per turn that somebody asked to stop
 --
 -- A stop is believed by what the turn does, not by what is said of it: one that is reported as cancelled while
 -- the turn goes on is still running. Without a report, the turn's own end decides.
-WITH requests AS (
+WITH moves AS (
     SELECT
         mark.turn_id,
-        max(mark.at_ns) FILTER (WHERE mark.phase = 'cancel_requested') AS requested_ns,
-        max_by(mark.seq, mark.at_ns) FILTER (WHERE mark.phase = 'cancel_requested') AS requested_seq,
-        max(mark.at_ns) FILTER (WHERE mark.phase = 'cancel_result') AS reported_ns,
-        max_by(mark.result, mark.at_ns) FILTER (WHERE mark.phase = 'cancel_result') AS reported
+        mark.phase,
+        mark.at_ns,
+        mark.seq,
+        mark.result,
+        row_number() OVER (
+            PARTITION BY mark.turn_id, mark.phase
+            ORDER BY mark.at_ns DESC, mark.seq DESC, mark.process_id
+        ) AS place
     FROM marks AS mark
     WHERE mark.phase IN ('cancel_requested', 'cancel_result')
-    GROUP BY mark.turn_id
+),
+
+requests AS (
+    SELECT
+        move.turn_id,
+        max(move.at_ns) FILTER (WHERE move.phase = 'cancel_requested') AS requested_ns,
+        max(move.at_ns) FILTER (WHERE move.phase = 'cancel_result') AS reported_ns,
+        max(move.result) FILTER (WHERE move.phase = 'cancel_result' AND move.place = 1) AS reported
+    FROM moves AS move
+    GROUP BY move.turn_id
 ),
 
 work AS (
@@ -36,9 +48,8 @@ work AS (
 )
 
 SELECT
-    request.turn_id,
+    request.turn_id AS turn_id,
     request.requested_ns,
-    request.requested_seq,
     CASE
         WHEN request.reported = 'cancelled'
             AND (

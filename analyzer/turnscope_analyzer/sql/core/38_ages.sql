@@ -12,10 +12,10 @@
 WITH frozen AS (
     SELECT
         wait.turn_id,
-        sum(
+        CAST(sum(
             CASE WHEN pause.until_ns < process.horizon_ns THEN pause.until_ns ELSE process.horizon_ns END
             - CASE WHEN pause.from_ns > wait.silent_ns THEN pause.from_ns ELSE wait.silent_ns END
-        ) AS frozen_ns
+        ) AS BIGINT) AS frozen_ns
     FROM waits AS wait
     INNER JOIN processes AS process ON wait.process_id = process.process_id
     INNER JOIN freezes AS pause
@@ -26,7 +26,7 @@ WITH frozen AS (
 )
 
 SELECT
-    wait.turn_id,
+    wait.turn_id AS turn_id,
     CASE
         WHEN process.horizon_ns < wait.silent_ns THEN 0
         WHEN frozen.frozen_ns > 0 THEN process.horizon_ns - wait.silent_ns - frozen.frozen_ns

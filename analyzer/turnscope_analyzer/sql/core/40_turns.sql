@@ -1,14 +1,14 @@
 -- turns: one row of facts a turn, all that the verdict rests on.
--- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, ended_error, recovered_ns)
--- reads:   turn_phases(turn_id, process_id, at_ns, seq, phase, own, turn_next_ns)
+-- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, recovered_ns)
+-- reads:   turn_phases(turn_id, process_id, own, turn_next_ns)
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
--- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, attempt, keepalives)
--- reads:   ages(turn_id, age_ns, frozen_ns, slow_after_ns, stuck_after_ns)
+-- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, keepalives)
+-- reads:   ages(turn_id, age_ns, slow_after_ns, stuck_after_ns)
 -- reads:   gaps(turn_id, lane, phase, since_ns, gap_ns, overdue, seq, purpose)
 -- reads:   failures(turn_id, lane, phase, at_ns, seq, error_type, purpose, failed_attempts)
 -- reads:   views(turn_id, attached, left_ns, left_seq, came_ns, came_seq, seen, sent)
 -- reads:   stops(turn_id, result)
--- reads:   limits(process_id, phase, slow_after_ns, stuck_after_ns)
+-- reads:   limits(process_id, phase, stuck_after_ns)
 -- column:  turn_id VARCHAR           -- the turn
 -- column:  session_id VARCHAR        -- its session
 -- column:  process_id VARCHAR        -- the process that marked it last
@@ -59,9 +59,9 @@
 -- column:  cancel VARCHAR            -- what a stop came to, NULL where nobody asked for one
 -- grain:   one row per turn
 SELECT
-    lives.turn_id,
+    lives.turn_id AS turn_id,
     lives.session_id,
-    process.process_id,
+    process.process_id AS process_id,
     process.source,
     CASE WHEN lives.recovered_ns IS NOT NULL THEN 'killed' ELSE process.fate END AS fate,
     process.horizon_ns,
@@ -82,8 +82,8 @@ SELECT
     wait.step AS wait_step,
     wait.keepalives,
     age.age_ns,
-    age.slow_after_ns,
-    age.stuck_after_ns,
+    age.slow_after_ns AS slow_after_ns,
+    age.stuck_after_ns AS stuck_after_ns,
     gap.lane AS gap_lane,
     gap.phase AS gap_phase,
     gap.since_ns AS gap_since_ns,
@@ -108,7 +108,10 @@ SELECT
     unseen.stuck_after_ns AS unseen_after_ns,
     stops.result AS cancel
 FROM lives
-INNER JOIN turn_phases AS last_mark ON lives.turn_id = last_mark.turn_id AND last_mark.own AND last_mark.turn_next_ns IS NULL
+INNER JOIN turn_phases AS last_mark
+    ON lives.turn_id = last_mark.turn_id
+    AND last_mark.own
+    AND last_mark.turn_next_ns IS NULL
 INNER JOIN processes AS process ON last_mark.process_id = process.process_id
 INNER JOIN limits AS unseen ON process.process_id = unseen.process_id AND unseen.phase = 'renderer_detached'
 LEFT JOIN waits AS wait ON lives.turn_id = wait.turn_id

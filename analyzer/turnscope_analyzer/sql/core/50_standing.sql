@@ -1,10 +1,10 @@
 -- standing: the state of each turn, and the wait or failure that decides it.
--- reads:   turns(turn_id, fate, horizon_ns, shows_requests, shows_ends, ended_phase, ended_ns, recovered_ns)
--- reads:   turns(wait_lane, wait_phase, wait_since_ns, wait_silent_ns, wait_seq, wait_purpose, wait_error)
+-- reads:   turns(turn_id, fate, horizon_ns, shows_requests, shows_ends, ended_phase, ended_ns, ended_seq, recovered_ns)
+-- reads:   turns(wait_lane, wait_phase, wait_since_ns, wait_seq, wait_purpose, wait_error)
 -- reads:   turns(age_ns, slow_after_ns, stuck_after_ns, gap_lane, gap_phase, gap_since_ns, gap_ns, gap_overdue)
 -- reads:   turns(gap_seq, gap_purpose)
 -- reads:   turns(failure_lane, failure_phase, failure_ns, failure_seq, failure_error, failure_purpose)
--- reads:   turns(attached, left_ns, came_ns, seen, sent, unseen_after_ns, cancel)
+-- reads:   turns(attached, left_ns, left_seq, came_ns, came_seq, seen, sent, unseen_after_ns, cancel)
 -- column:  turn_id VARCHAR      -- the turn
 -- column:  state VARCHAR        -- one of the states
 -- column:  basis VARCHAR        -- what decides: wait (open), gap (over), failure, view (a client's), end

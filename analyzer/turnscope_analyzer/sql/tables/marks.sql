@@ -1,5 +1,6 @@
 -- marks: turn T reached phase P on lane L at time t, from any source.
--- The attributes are those of turnscope.attributes that a rule reads; the live_ figures come from the life file of the mark's process.
+-- The attributes are those of turnscope.attributes that a rule reads; the live_ figures come from the life file of the
+-- mark's process.
 CREATE TABLE marks (
     turn_id VARCHAR,
     session_id VARCHAR,
