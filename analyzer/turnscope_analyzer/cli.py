@@ -1,0 +1,147 @@
+"""The commands: arguments in, text out. Results go to stdout and everything else to stderr.
+
+Nothing but click is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from turnscope_analyzer import arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+EXIT_OK: Final = 0
+"""No turn of the report is stuck."""
+
+EXIT_ERROR: Final = 1
+"""Nothing was judged: the input cannot be read, or the error is ours. click's own code for it."""
+
+EXIT_USAGE: Final = 2
+"""The command line cannot be understood. click's own code for it."""
+
+EXIT_STUCK: Final = 3
+"""A turn of the report is stuck or orphaned: it will not end by itself."""
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -> None:
+    if value and not ctx.resilient_parsing:
+        from turnscope_analyzer.versions import own_version  # noqa: PLC0415 -- slow, and for this option only
+
+        click.echo(f"turnscope {own_version()}")
+        ctx.exit(EXIT_OK)
+
+
+@click.group()
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which.")
+def main() -> None:
+    """Read what agents and gateways recorded of their turns."""
+
+
+@main.command(
+    epilog="Exit codes: 0 no turn is stuck, 1 nothing could be judged, 2 wrong usage, 3 a turn is stuck or orphaned."
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--turn", metavar="ID", help="Draw one turn whole; the beginning of its id is enough.")
+@click.option("--session", metavar="ID", help="Only the turns of this session, healthy ones too.")
+@click.option(
+    "--since", type=arguments.since, metavar="TIME", help="Only turns since a time, or since 2h, 30m or 3d ago."
+)
+@click.option(
+    "--cause",
+    type=arguments.cause_name,
+    metavar="NAME",
+    help="Only turns with this cause: model_stall, transport, compaction, hydration, detachment, continuation_loss, "
+    "silent_drop, pre_start, queue_blocked, tool_hang, context_length, quota_or_auth, process_lost, unknown.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    type=arguments.budget,
+    metavar="PHASE=SECONDS",
+    multiple=True,
+    help="Call a turn stuck after so long in a phase; may be given for several.",
+)
+@click.option("--now", "now_ns", type=arguments.instant, metavar="TIME", help="Judge as of this time, instead of now.")
+@click.option("--json", "as_json", is_flag=True, help="For a program; docs/json-report.md is the contract.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="For a bug report, without sessions and folders.")
+@click.option("--all", "everything", is_flag=True, help="List every turn, healthy ones too.")
+@click.option(
+    "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
+)
+@click.pass_context
+def analyze(
+    ctx: click.Context,
+    *,
+    paths: tuple[Path, ...],
+    turn: str | None,
+    session: str | None,
+    since: int | arguments.Ago | None,
+    cause: str | None,
+    budgets: Iterable[tuple[str, float]],
+    now_ns: int | None,
+    colour: str,
+    as_json: bool,
+    as_markdown: bool,
+    everything: bool,
+) -> None:
+    """Say of each turn what became of it; of a stuck one on what it hangs, since when, how sure, and why.
+
+    PATH is a folder or a file that a recorder or an agent wrote; what it is, is told by its content. Without one,
+    $TURNSCOPE_JOURNAL is read, or else ./traces. A time is ISO 8601, UTC unless it names a zone, or seconds since
+    1970.
+    """
+    if as_json and as_markdown:
+        raise click.UsageError("--json and --markdown exclude each other.")
+    paths = paths or (_default_journal(),)
+
+    from turnscope_analyzer import command  # noqa: PLC0415 -- loads the engine, which --help must not wait for
+
+    answer = command.answer(
+        command.Request(
+            paths=paths,
+            turn=turn,
+            session=session,
+            since=since,
+            cause=cause,
+            budgets=dict(budgets),
+            now_ns=now_ns,
+            everything=everything,
+            form="json" if as_json else "markdown" if as_markdown else "terminal",
+            colour=_wants_colour(colour),
+        )
+    )
+    # Bytes for a program or a bug tracker: both are UTF-8, whatever the terminal is set to.
+    _print(answer.text.encode() if as_json or as_markdown else answer.text)
+    ctx.exit(EXIT_STUCK if answer.stuck else EXIT_OK)
+
+
+def _default_journal() -> Path:
+    path = Path(os.environ.get("TURNSCOPE_JOURNAL") or "traces")
+    if not path.exists():
+        raise click.ClickException(
+            f"no PATH was given, and the default journal, {path}, does not exist. "
+            "Give the folder that the recorder writes to, or set TURNSCOPE_JOURNAL to it."
+        )
+    return path
+
+
+def _wants_colour(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _print(text: str | bytes) -> None:
+    """Write *text* to stdout; a reader that has had enough (``| head``) is no error."""
+    try:
+        click.echo(text, nl=False, color=True)
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
