@@ -93,13 +93,33 @@ def test_more_evidence_than_fits_is_counted() -> None:
 
     text = render_terminal(report(replace(STALLED, evidence=many)), Style())
 
-    assert "a.jsonl:7 a mark\n             … and 2 more (--json)\n" in text
+    assert "…:7 a mark\n             … and 2 more (--json)\n" in text
 
 
-def test_paths_outside_the_current_folder_stay_whole() -> None:
-    text = render_terminal(report(STALLED), Style(width=120), base="/srv/gw/tra")
+def test_a_record_of_the_file_above_has_only_its_offset() -> None:
+    records = (Evidence("a.jsonl", 1, "one"), Evidence("a.jsonl", 2, "two"), Evidence("b", None, "b"))
 
-    assert "evidence   /srv/gw/traces/20261121T045300Z-a1b2c3d4e5f6-000001.jsonl:18234 " in text
+    text = render_terminal(report(replace(STALLED, evidence=records)), Style())
+
+    assert "a.jsonl:1 one\n             …:2 two\n             b b\n" in text
+
+
+def test_a_long_path_is_broken_behind_a_folder() -> None:
+    name = f"rollout-{'x' * 40}.jsonl"
+
+    text = render_terminal(report(replace(STALLED, evidence=(Evidence(f"sessions/2026/{name}", 1, "one"),))), Style())
+
+    assert f"  evidence   sessions/2026/\n             {name}:1 one\n" in text
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [("/srv/gw/tra", "../traces/"), ("/home/bob/work/deep", "/srv/gw/traces/"), ("", "/srv/gw/traces/")],
+)
+def test_a_path_is_relative_where_that_is_shorter(base: str, path: str) -> None:
+    text = render_terminal(report(STALLED), Style(width=120), base=base)
+
+    assert f"evidence   {path}20261121T045300Z-a1b2c3d4e5f6-000001.jsonl:18234 " in text
 
 
 def test_many_sources_are_summed_up() -> None:

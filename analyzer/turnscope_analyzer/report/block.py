@@ -55,7 +55,7 @@ def _heading(verdict: Verdict, style: Style) -> list[str]:
 
 def _facts(verdict: Verdict) -> tuple[str, ...]:
     """Name the phase, since when and for how long, how sure the verdict is and by which rule."""
-    lane = f"on {verdict.lane}" if verdict.lane is not None and verdict.lane != verdict.phase else ""
+    lane = f"on {verdict.lane}" if verdict.lane is not None and ":" in verdict.lane else ""
     return (
         " ".join(word for word in (verdict.phase, lane, _when(verdict)) if word),
         f"{verdict.confidence}, rule {verdict.rule}",
@@ -88,13 +88,17 @@ def _field(label: str, entries: Sequence[str], style: Style) -> list[str]:
 
 
 def _records(label: str, records: Sequence[Evidence], style: Style, base: str) -> list[str]:
-    entries = [f"{location(record.file, record.offset, base)} {record.what}" for record in records[:MAX_EVIDENCE]]
+    entries = []
+    for before, record in zip((None, *records), records[:MAX_EVIDENCE], strict=False):
+        # Paths are long: a record of the same file as the one above has only its offset.
+        same = before is not None and before.file == record.file
+        file = style.glyphs.ellipsis if same else short_path(record.file, base)
+        entries.append(f"{location(file, record.offset)} {record.what}")
     if len(records) > MAX_EVIDENCE:
         entries.append(f"{style.glyphs.ellipsis} and {len(records) - MAX_EVIDENCE:,} more (--json)")
     return _field(label, entries, style)
 
 
-def location(file: str, offset: int | None, base: str) -> str:
+def location(file: str, offset: int | None) -> str:
     """Return where a record stands, ``traces/a.jsonl:1234``; the file alone where the whole of it is the record."""
-    path = short_path(file, base)
-    return path if offset is None else f"{path}:{offset}"
+    return file if offset is None else f"{file}:{offset}"

@@ -132,11 +132,12 @@ def wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
 
 
 def _broken(word: str, width: int, first: str, rest: str) -> list[str]:
-    """Return *word* on as many lines as it needs: mostly one."""
+    """Return *word* on as many lines as it needs, mostly one; a path is broken behind a folder if it can be."""
     lines = []
     prefix, left = first, word
     while columns(prefix) + columns(left) > width:
         head = _head(left, width - columns(prefix))
+        head = head[: head.rfind("/") + 1] or head
         lines.append(prefix + head)
         prefix, left = rest, left[len(head) :]
     return [*lines, prefix + left]

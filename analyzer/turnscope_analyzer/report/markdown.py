@@ -100,7 +100,7 @@ def _section(verdict: Verdict) -> Iterator[str]:
 
 def _facts(verdict: Verdict) -> Iterator[str]:
     if verdict.phase is not None:
-        lane = "" if verdict.lane is None else f" on {_code(verdict.lane)}"
+        lane = f" on {_code(verdict.lane)}" if verdict.lane is not None and ":" in verdict.lane else ""
         yield f"phase: {_code(verdict.phase)}{lane}"
     if verdict.since_ns is not None:
         yield f"{'since' if verdict.state in OPEN_STATES else 'from'}: {iso_instant(verdict.since_ns)}"
@@ -116,7 +116,7 @@ def _facts(verdict: Verdict) -> Iterator[str]:
 def _records(title: str, records: Sequence[Evidence]) -> Iterator[str]:
     if not records:
         return
-    rows = [(_code(location(record.file, record.offset, "")), _prose(record.what)) for record in records[:MAX_RECORDS]]
+    rows = [(_code(location(record.file, record.offset)), _prose(record.what)) for record in records[:MAX_RECORDS]]
     if len(records) > MAX_RECORDS:
         rows.append((f"… {len(records) - MAX_RECORDS:,} more", ""))
     yield _table((title, ""), rows)
@@ -129,7 +129,7 @@ def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
 
 def _missing(report: Report) -> Iterator[str]:
     if report.rejects:
-        rows = [(_code(location(r.file, r.offset, "")), _prose(r.reason)) for r in report.rejects[:MAX_RECORDS]]
+        rows = [(_code(location(r.file, r.offset)), _prose(r.reason)) for r in report.rejects[:MAX_RECORDS]]
         if len(report.rejects) > MAX_RECORDS:
             rows.append((f"… {len(report.rejects) - MAX_RECORDS:,} more", ""))
         yield _table(("could not be read", ""), rows)

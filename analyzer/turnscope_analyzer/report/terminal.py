@@ -115,6 +115,6 @@ def _footer(report: Report, style: Style, base: str) -> Iterator[list[str]]:
 
 def _rejects(report: Report, style: Style, base: str) -> Iterator[str]:
     for reject in report.rejects[:MAX_REJECTS]:
-        yield from style.wrap(f"{location(reject.file, reject.offset, base)} {reject.reason}", "  ", "    ")
+        yield from style.wrap(f"{location(short_path(reject.file, base), reject.offset)} {reject.reason}", "  ", "    ")
     if len(report.rejects) > MAX_REJECTS:
         yield f"  {style.glyphs.ellipsis} and {len(report.rejects) - MAX_REJECTS:,} more (--json)"

@@ -60,9 +60,10 @@ def state_words(state: State) -> str:
 
 
 def short_path(file: str, base: str) -> str:
-    """Return *file* as seen from the folder *base*; a file elsewhere keeps its path."""
-    inside = base.rstrip(os.sep) + os.sep
-    return (file[len(inside) :] or ".") if base and file.startswith(inside) else file
+    """Return *file* as seen from the folder *base* if that is shorter; "" as base leaves it as it is."""
+    if not base or not file.startswith(os.sep):
+        return file
+    return min(file, os.path.relpath(file, base), key=len)
 
 
 def tally(counts: Mapping[str, int]) -> str:
