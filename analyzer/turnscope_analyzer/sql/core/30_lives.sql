@@ -9,7 +9,7 @@
 -- column:  ended_seq BIGINT      -- the mark that ended it
 -- column:  ended_error VARCHAR   -- why it failed, as that mark says
 -- column:  closing_ns BIGINT     -- lanes that opened before this are closed: the turn ended or was taken over
--- column:  recovered_ns BIGINT   -- last life of its process, where recover() closed the turn and nobody resumed it
+-- column:  recovered_ns BIGINT   -- last life of its process, where recover() closed the turn and nobody went on with it
 -- grain:   one row per turn
 WITH turn_lane AS (
     SELECT
@@ -30,7 +30,7 @@ all_marks AS (
         max(mark.session_id) AS session_id,
         min(mark.at_ns) FILTER (WHERE mark.phase = 'accepted') AS accepted_ns,
         max(mark.at_ns) FILTER (WHERE mark.recovered) AS recovered_ns,
-        max(mark.at_ns) FILTER (WHERE mark.phase = 'started' AND mark.resumed) AS resumed_ns
+        max(mark.at_ns) FILTER (WHERE coalesce(mark.recovered, FALSE) = FALSE) AS written_ns
     FROM marks AS mark
     GROUP BY mark.turn_id
 )
@@ -45,7 +45,7 @@ SELECT
     lane.ended_error,
     lane.closing_ns,
     CASE
-        WHEN lane.ended_phase IS NULL AND (turn.resumed_ns IS NULL OR turn.resumed_ns < turn.recovered_ns)
+        WHEN lane.ended_phase IS NULL AND (turn.written_ns IS NULL OR turn.written_ns <= turn.recovered_ns)
             THEN turn.recovered_ns
     END AS recovered_ns
 FROM all_marks AS turn
