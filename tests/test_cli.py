@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -12,16 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 
 from helpers import run_python
 from reports import S
 from turnscope.phases import CAUSES
-from turnscope_analyzer import arguments, cli
-from turnscope_analyzer.describe import instant_words
-from turnscope_analyzer.progress import Progress
-from turnscope_analyzer.report.wording import iso_instant
+from turnscope_analyzer import cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,66 +189,6 @@ def test_input_that_cannot_be_judged_is_an_error_with_the_next_step(
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (["--budget", "fist_byte=6"], "'fist_byte' is no phase; did you mean first_byte"),
-        (["--budget", "zzz=6"], "'zzz' is no phase; phases are accepted, queued, "),
-        (["--budget", "first_byte"], "'first_byte' has no '='."),
-        (["--budget", "first_byte=soon"], "'soon' is no number of seconds."),
-        (["--budget", "first_byte=0"], "a budget of 0 seconds cannot be kept"),
-        (["--budget", "first_byte=nan"], "a budget of nan seconds cannot be kept"),
-        (["--budget", "awaiting_approval=9"], "awaiting_approval has no budget"),
-        (["--cause", "stall"], f"'stall' is no cause. Causes: {', '.join(CAUSES)}."),
-        (["--since", "yesterday"], "'yesterday' is no time. Write 2h, 30m or 3d, or 2026-11-21T05:12:07Z."),
-        (["--now", "3000-01-01"], "'3000-01-01' is no time."),
-        (["--json", "--markdown"], "--json and --markdown exclude each other."),
-    ],
-)
-def test_a_wrong_option_says_what_is_right(given: list[str], said: str) -> None:
-    result = analyze("traces", *given)
-
-    assert result.exit_code == cli.EXIT_USAGE
-    assert said in " ".join(result.stderr.split())
-
-
-def test_several_budgets_can_be_given_and_the_last_of_a_phase_counts() -> None:
-    assert [arguments.budget(text) for text in ("first_byte=600", " queued = .5 ")] == [
-        ("first_byte", 600),
-        ("queued", 0.5),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "at_ns"),
-    [
-        ("2026-11-21T05:05:56Z", 1_795_237_556 * S),
-        ("2026-11-21 05:05:56Z", 1_795_237_556 * S),
-        ("2026-11-21T06:05:56+01:00", 1_795_237_556 * S),
-        ("2026-11-21T05:05:56.000000001", 1_795_237_556 * S + 1),
-        ("2026-11-21T05:05", 1_795_237_500 * S),
-        ("2026-11-21", 1_795_219_200 * S),
-        ("1795237556", 1_795_237_556 * S),
-        ("1795237556.25", 1_795_237_556 * S + S // 4),
-        ("1795237556000000007", 1_795_237_556 * S + 7),
-    ],
-)
-def test_a_time_can_be_written_as_people_and_programs_do(text: str, at_ns: int) -> None:
-    assert arguments.parse_instant(text) == at_ns
-
-
-@given(st.integers(0, 2**63 - 1))
-def test_every_time_that_a_report_prints_can_be_given_back(at_ns: int) -> None:
-    assert arguments.parse_instant(iso_instant(at_ns)) == at_ns
-    assert arguments.parse_instant(instant_words(at_ns)) == at_ns // S * S
-
-
-@given(st.text(alphabet="0123456789-:TZ+. ", max_size=30))
-def test_a_text_is_a_time_or_a_value_error(text: str) -> None:
-    with contextlib.suppress(ValueError):
-        assert 0 <= arguments.parse_instant(text) < 2**63
-
-
 def test_the_help_names_every_cause_and_every_exit_code() -> None:
     said = " ".join(analyze("--help").stdout.split())
 
@@ -362,33 +295,3 @@ def test_a_terminal_that_knows_no_blocks_gets_ascii(folder: Path, encoding: str)
     assert result.returncode == cli.EXIT_STUCK
     assert result.stdout.startswith("2 turns: 1 orphaned, 1 healthy | journal traces | ")
     assert result.stdout.isascii()
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_shown_after_a_second_at_most_ten_times_a_second_and_wiped() -> None:
-    seconds = iter([0.0, 0.9, 1.0, 1.05, 1.1])
-    stream = Terminal()
-    progress = Progress(stream, clock=seconds.__next__)
-
-    for done in (10, 20, 30, 40):
-        progress(done, 100)
-    progress.wipe()
-
-    assert stream.getvalue() == "\rreading: 20 %\rreading: 40 %\r\x1b[K"
-
-
-def test_a_load_that_is_quick_or_not_on_a_terminal_shows_nothing() -> None:
-    quick, piped = Terminal(), io.StringIO()
-
-    for stream, seconds in ((quick, iter([0.0, 0.5])), (piped, iter([0.0, 99.0]))):
-        progress = Progress(stream, clock=seconds.__next__)
-        progress(50, 100)
-        progress.wipe()
-
-    assert quick.getvalue() == piped.getvalue() == ""
