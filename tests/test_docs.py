@@ -1,0 +1,123 @@
+"""The pages say what is so: their examples run, their commands and links exist, their tables are the vocabulary."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from docs_kit import (
+    PAGES,
+    ROOT,
+    blocks,
+    examples,
+    gateway,
+    leave_an_orphan,
+    phases_after,
+    rules_table,
+    run,
+    vocabulary_tables,
+)
+from turnscope_analyzer.cli import main
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import click
+
+LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+COMMAND = re.compile(r"^(?:\$ )?((?:turnscope )?analyze\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$", re.MULTILINE)
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the commands that *page* shows, in blocks and in its sentences, as words."""
+    text = page.read_text("utf-8")
+    shown = [found for kind in ("console", "sh", "") for body in blocks(page, kind) for found in COMMAND.findall(body)]
+    said = [code for code in CODE.findall(text) if COMMAND.fullmatch(code)]
+    for command in shown + said:
+        yield command.partition("#")[0].partition("|")[0].split()
+
+
+def test_the_examples_run_and_leave_the_marks_that_stand_below_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loop: asyncio.AbstractEventLoop
+) -> None:
+    page = ROOT / "docs/recording.md"
+    leave_an_orphan(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    names = gateway(loop)
+    told, written = [], []
+    seen: set[tuple[str, int]] = set()
+    phases_after(tmp_path / "traces", seen)
+
+    for example in examples(page):
+        run(page, example, names, loop)
+        told.append((example.line, example.marks))
+        written.append((example.line, phases_after(tmp_path / "traces", seen)))
+
+    assert len(told) > 10
+    assert written == told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link.partition("#")[0] for link in LINK.findall(page.read_text("utf-8"))]
+
+    assert [link for link in links if link and "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for command in commands(page):
+        assert problem_of(command) is None, command
+
+
+def problem_of(command: list[str]) -> str | None:
+    if command[0] == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return None if command[1] in targets else "no such target"
+    if command[0] == "python":
+        module = ROOT / command[2].replace(".", "/")
+        return None if module.with_suffix(".py").exists() or (module / "__main__.py").exists() else "no such module"
+    if command[-1] == ".ci/run":
+        return None if (ROOT / ".ci/run").exists() else "no such script"
+    name, *words = command[command[0] == "turnscope" :]
+    return option_problem(main.commands[name], words)
+
+
+def option_problem(command: click.Command, words: list[str]) -> str | None:
+    """Say what click has against *words*; a value in capital letters stands for one that fits."""
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+    return f"unknown: {unknown}" if unknown else None
+
+
+def test_every_option_of_analyze_is_in_its_page() -> None:
+    page = (ROOT / "docs/analyze.md").read_text("utf-8")
+    options = {option for parameter in main.commands["analyze"].params for option in parameter.opts if "-" in option}
+
+    assert [option for option in sorted(options) if f"`{option}" not in page] == []
+
+
+def test_the_table_of_rules_is_what_decides() -> None:
+    assert f"\n\n{rules_table()}" in (ROOT / "docs/analyze.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("heading", vocabulary_tables())
+def test_the_page_of_phases_is_the_vocabulary(heading: str) -> None:
+    page = (ROOT / "docs/phases.md").read_text("utf-8")
+
+    assert f"## {heading}\n\n{vocabulary_tables()[heading]}" in page
+
+
+def test_the_index_of_docs_names_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text("utf-8")
+
+    assert [page.name for page in ROOT.glob("docs/*.md") if f"]({page.name})" not in index] == ["README.md"]
