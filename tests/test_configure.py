@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def test_a_forked_child_leaves_the_turn_to_its_parent(tmp_path: Path) -> None:
     program = (
-        "import os, turnscope\n"
+        "import os, turnscope, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)  # of Python 3.12, about any fork beside a thread\n"
         "turnscope.configure('.')\n"
         "with turnscope.turn('s', turn_id='t') as turn:\n"
         "    if os.fork() == 0:\n"
