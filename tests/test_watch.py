@@ -204,7 +204,7 @@ def test_a_callback_that_fails_is_counted_and_the_next_turn_is_told() -> None:
     with testing.recorder(on_stuck=on_stuck) as recording:
         turnscope.accept("s")
         turnscope.accept("s")
-        for _ in range(125):
+        for _ in range(int(PHASE["accepted"].stuck_after_s or 0) + 5):
             recording.clock.step(1)
             recording.journal.pulse()
 
