@@ -104,16 +104,6 @@ def test_what_is_no_line_leaves_no_hole(tmp_path: Path) -> None:
     assert segment.path.read_bytes() == b"line\n"
 
 
-def test_touching_pages_ahead_changes_nothing_that_was_stored(tmp_path: Path) -> None:
-    segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES)
-    segment.put(b"x" * 5000 + b"\n")
-
-    segment.prefault(1 << 30)
-
-    segment.seal()
-    assert segment.content() == b"x" * 5000 + b"\n"
-
-
 @pytest.mark.parametrize("kind", ["mapped", "written"])
 def test_the_content_outlives_the_file(tmp_path: Path, kind: str) -> None:
     segment = Segment.create(tmp_path / "s", 1, SMALL_BYTES) if kind == "mapped" else unmapped(tmp_path / "s")

@@ -36,12 +36,17 @@ class Guard:
     def __enter__(self) -> None:
         return None
 
-    # A plain class and no contextlib decorator: this is on the path of every mark, where it costs 0.09 us against 0.4.
+    # A plain class and no contextlib decorator: this is on the path of every lane, where it costs 0.09 us against 0.4.
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if kind is None or not issubclass(kind, Exception):
+        if not isinstance(error, Exception):
             return False
+        self.swallow(error)
+        return True
+
+    def swallow(self, error: Exception) -> None:
+        """Count *error* and say it once."""
         self.swallowed += 1
         # What tells of the failure may fail, too (a log filter of the user's); that must not reach the turn either.
         with contextlib.suppress(Exception):
@@ -50,7 +55,6 @@ class Guard:
             if not self._told:
                 self._told = True
                 log.warning("turnscope failed; the turn goes on, further errors are only counted", exc_info=error)
-        return True
 
 
 guard = Guard()

@@ -100,9 +100,8 @@ class Steps:
             _put(*outside)
 
 
-def current_scope() -> Scope | None:
-    """Return the turn or the lane that the running code belongs to."""
-    return _scope.get()
+current_scope = _scope.get
+"""Returns the turn or the lane that the running code belongs to, ``None`` outside of one."""
 
 
 def current_turn() -> Turn | None:

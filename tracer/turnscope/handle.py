@@ -55,7 +55,7 @@ class PhaseHandle(Scope):
         return self._turn
 
     def __enter__(self) -> Self:
-        with guard:
+        try:  # not `with guard`, here and below, which costs 0.08 us more
             turn = self._given
             if turn is None:
                 turn = current_turn()
@@ -64,6 +64,8 @@ class PhaseHandle(Scope):
             else:
                 self._turn = turn
                 self._open(turn)
+        except Exception as fault:  # noqa: BLE001 - the guard's own rule, spelled out
+            guard.swallow(fault)
         return self
 
     def __exit__(
@@ -71,12 +73,14 @@ class PhaseHandle(Scope):
     ) -> None:
         if self._turn is None:
             return
-        with guard:
+        try:
             try:
                 if not self._is_done:
                     self._end(error)
             finally:
                 self._leave()
+        except Exception as fault:  # noqa: BLE001 - as above
+            guard.swallow(fault)
 
     def __call__(self, function: F) -> F:
         """Open the lane around each call of *function*."""

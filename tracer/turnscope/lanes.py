@@ -262,12 +262,13 @@ class Lanes:
 
     def mark(self, phase: str, lane: str | None = None, **attrs: object) -> None:
         """Write that the turn has reached *phase*; see `Turn.mark`."""
-        with guard:
-            turn = current_turn()
-            if turn is None:
+        scope = current_scope()
+        turn = None if scope is None else scope.turn
+        if turn is None:
+            with guard:
                 active().journal.drop("no_turn")
-            else:
-                turn.record(phase, lane, attrs, given=True)
+        else:
+            turn.record(phase, lane, attrs, given=True)
 
     def progress(self, n_bytes: int = 0) -> None:
         """Count a chunk of the stream that the running code reads: of its own lane, else of the turn's open request."""

@@ -53,8 +53,8 @@ class Recorder:
     """
 
     __slots__ = (
-        "_new_id", "append", "enabled", "folder", "inbox", "is_plain", "journal", "mono_ns", "next_seq", "redactor",
-        "sync", "turns", "wall_ns",
+        "_new_id", "append", "enabled", "folder", "inbox", "journal", "mono_ns", "next_seq", "plain_names",
+        "plain_texts", "redactor", "sync", "turns", "wall_ns",
     )  # fmt: skip
 
     def __init__(
@@ -75,7 +75,7 @@ class Recorder:
         self.redactor = Redactor(self.journal.drop)
         # What every mark needs, bound once: an attribute of an attribute costs as much as reading a clock.
         self.append = self.journal.append
-        self.is_plain = self.redactor.is_plain
+        self.plain_names, self.plain_texts = self.redactor.names, self.redactor.passed
         self.next_seq = itertools.count(1).__next__
         self.turns: dict[str, Turn] = {}
         self._new_id = new_id

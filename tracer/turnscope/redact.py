@@ -31,7 +31,7 @@ _REMEMBERED: Final = 4096
 
 _SIZED: Final = (bytes, bytearray, memoryview, list, tuple, set, frozenset, dict)
 
-_PLAIN: Final = frozenset({int, float, bool, type(None)})
+PLAIN: Final = frozenset({int, float, bool, type(None)})
 
 _BASE64_CHARS: Final = 160
 
@@ -105,20 +105,6 @@ class Redactor:
     def attributes(self, attrs: Mapping[str, object]) -> dict[str, object]:
         """Return *attrs* with each name and each value as it may be kept."""
         return dict(self._attribute(name, value) for name, value in attrs.items())
-
-    def is_plain(self, attrs: Mapping[str, object]) -> bool:
-        """Say whether *attrs* hold only names that were passed before, numbers, and strings that were passed before."""
-        names, passed = self.names, self.passed
-        for name, value in attrs.items():
-            if name not in names:
-                return False
-            kind = value.__class__
-            if kind is str:
-                if value not in passed:
-                    return False
-            elif kind not in _PLAIN:
-                return False
-        return True
 
     def _attribute(self, name: str, value: object) -> tuple[str, object]:
         if name not in self.names:

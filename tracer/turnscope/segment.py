@@ -22,7 +22,6 @@ LONGEST_LINE: Final = 65_536
 SMALLEST_BYTES: Final = 2 * LONGEST_LINE
 """A segment below this would roll too often to be worth having; a fuller disk counts as full."""
 
-_PAGE_BYTES: Final = 4096
 _TRY_SMALLER: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -47,7 +46,7 @@ class Segment:
         Raises:
             OSError: There is no room, or no right. Nothing is left behind.
         """
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
             capacity = _reserve(fd, wanted_bytes)
             return cls(path, number, fd, _map(fd, capacity), capacity or wanted_bytes)
@@ -92,24 +91,15 @@ class Segment:
             return self.put(line)
         if self._length + len(line) > self.capacity:
             return False
-        rest = line
+        done = 0
         try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            while done < len(line):
+                done += os.pwrite(self._fd, line[done:], self._length + done)
         except OSError:
             os.ftruncate(self._fd, self._length)
             raise
         self._length += len(line)
         return True
-
-    def prefault(self, ahead_bytes: int) -> None:
-        """Touch the pages of the next *ahead_bytes*, so that no store pays for the first touch of one (7 us)."""
-        view = self._view
-        if view is not None:
-            with suppress(ValueError):  # closed meanwhile
-                start = view.tell() // _PAGE_BYTES * _PAGE_BYTES
-                for offset in range(start, min(start + ahead_bytes, self.capacity), _PAGE_BYTES):
-                    view.move(offset, offset, 1)  # a byte onto itself, in one call: whatever was just stored stays
 
     def content(self) -> bytes:
         """Return what was stored in a sealed segment, also when the file has no name any more."""
@@ -163,17 +153,18 @@ class Segment:
 
 
 def preallocate(fd: int, size: int) -> None:
-    """Give the file *size* bytes of zeros whose blocks are really there.
+    """Give the file *size* bytes of zeros whose blocks are really there and whose pages are in memory.
 
     Raises:
         OSError: ENOSPC and the like; the file may have been given a part.
     """
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(fd, 0, size)
-        return
-    zeros = bytes(1 << 20)
-    while size > 0:
-        size -= os.write(fd, zeros[:size])
+    # Written, not only reserved: that costs 0.4 us a page here, without the interpreter lock, and the first store into
+    # a page that was only reserved 2.5 us, with it.
+    zeros = bytes(min(size, 1 << 20))
+    for start in range(0, size, len(zeros)):
+        os.pwrite(fd, zeros[: size - start], start)
 
 
 def _reserve(fd: int, wanted_bytes: int) -> int:

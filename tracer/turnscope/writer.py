@@ -73,7 +73,7 @@ class Writer:
         self._append_waiting()
 
     def prepare(self) -> None:
-        """Get memory and the next segment ready, without the lock held."""
+        """Get the next segment ready, without the lock held."""
         segment = self.segment
         if segment is not None:
             try:
