@@ -79,8 +79,11 @@ def duration_words(ns: int) -> str:
 
 
 def instant_words(ns: int) -> str:
-    """Return *ns* since the epoch for a sentence, to the second, in UTC."""
-    return datetime.fromtimestamp(ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    """Return *ns* since the epoch for a sentence, to the second, in UTC; the number itself where it is no such time."""
+    try:
+        return datetime.fromtimestamp(ns // 1_000_000_000, timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return f"{ns} ns"
 
 
 def _instant(value: Value) -> str:

@@ -16,16 +16,15 @@ import orjson
 
 from turnscope.errors import JournalFormatError
 from turnscope.phases import PHASE
-from turnscope.reading import RawMark, read_segment
-from turnscope.reading import Reject as NotARecord
 from turnscope_analyzer.cache import GlanceCache
 from turnscope_analyzer.model import Mark, Reject
+from turnscope_analyzer.sources.damage import blanked, fields_of, is_overlong, rejects_in
 from turnscope_analyzer.sources.processes import JournalProcess
-from turnscope_analyzer.sources.segments import open_segment, without
+from turnscope_analyzer.sources.segments import open_segment, with_text
 from turnscope_analyzer.sources.windows import Text, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from turnscope_analyzer.engine import Engine
@@ -37,37 +36,39 @@ class Journals:
     """All segments of one analysis, with the processes that wrote them; ``rejects`` is complete after the glance."""
 
     def __init__(self, paths: Iterable[Path], copies: Path) -> None:
-        self.segments = sorted((open_segment(path, copies) for path in paths), key=attrgetter("process_id", "path"))
+        self.rejects: list[Reject] = []
+        self._copies = copies
+        opened = [segment for path in paths if (segment := self._open(path))]
+        self.segments = sorted(opened, key=attrgetter("process_id", "number", "path"))
         self.processes = {
-            process_id: JournalProcess(list(group))
+            process_id: JournalProcess(process_id, list(group))
             for process_id, group in groupby(self.segments, key=attrgetter("process_id"))
         }
-        self.rejects = [segment.torn for segment in self.segments if segment.torn]
-        self._copies = copies
-        self._numbers: dict[str, set[int]] = defaultdict(set)
-        for segment in self.segments:
-            self._numbers[segment.process_id].add(segment.number)
+        self.rejects += [segment.torn for segment in self.segments if segment.torn]
+        self._gone: set[Path] = set()
+        self._damage: dict[Path, list[Reject]] = {}
+        self._strangers: dict[str, Segment] = {}
         self._windows: dict[str, list[Window]] = defaultdict(list)
 
     def glance(self, engine: Engine) -> None:
         """Look at every mark once, or at what is kept of that: fills ``glance``."""
-        engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+        self._load_files(engine)
         self._cache = GlanceCache(self.segments)
         known = self._cache.load(engine)
         try:
             self._scan(engine, known)
         except duckdb.Error:
-            # A line that is longer than the engine takes, in a damaged file: blank out what is no record.
-            self.segments = [without(segment, self._rejects_of(segment), self._copies) for segment in self.segments]
-            engine.clear("files")
-            engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+            # A line that is longer than the engine takes, or a file that is gone.
+            self.segments = [self._mended(segment) for segment in self.segments]
+            self._load_files(engine)
             self._scan(engine, known)
         engine.build("core/11_glance")
         strangers = "SELECT file FROM glance_parts WHERE turn_id IS NULL AND marks > notes"
         suspect = {file for (file,) in engine.rows(strangers)}
         for segment in self.segments:
             if str(segment.text) in suspect:
-                self.rejects += self._rejects_of(segment)
+                self._damage[segment.path] = list(rejects_in(self._data(segment), segment.path))
+                self.rejects += self._damage[segment.path]
 
     def fetch(self, engine: Engine) -> None:
         """Put the marks of the turns that need a closer look into ``marks``."""
@@ -80,9 +81,13 @@ class Journals:
                 if windows := self._windows.get(str(segment.text)):
                     out.writelines(line for _, line in self._text(segment).find(windows))
         if spool.stat().st_size:
-            self._load_clocks(engine)
             engine.set("mark_lines", str(spool))
+            self._load_clocks(engine)
             engine.append("marks", "adapters/duckdb_marks")
+            if self._know_strangers(engine):
+                engine.clear("marks")
+                self._load_clocks(engine)
+                engine.append("marks", "adapters/duckdb_marks")
 
     def facts(self, engine: Engine, now_ns: int | None) -> list[Process]:
         """Return what is known of each process, as far as the glance has seen it."""
@@ -90,7 +95,9 @@ class Journals:
             "SELECT process_id, max(last_m), count(*) FILTER (WHERE notes > 1) > 0 "
             "FROM glance_parts INNER JOIN files USING (file) GROUP BY process_id"
         )
-        return [self.processes[process_id].facts(last_m, noted, now_ns) for process_id, last_m, noted in seen]
+        lives = {process_id: (last_m, noted) for process_id, last_m, noted in seen}
+        lives |= {stranger: lives[segment.process_id] for stranger, segment in self._strangers.items()}
+        return [self.processes[process_id].facts(*known, now_ns) for process_id, known in lives.items()]
 
     def marks(self, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
@@ -98,19 +105,65 @@ class Journals:
         for segment in self.segments:
             windows = [window for window in self._windows.get(str(segment.text), ()) if window.turn_id in turn_ids]
             for offset, line in self._text(segment).find(windows) if windows else ():
-                record = orjson.loads(line)
-                if record["phase"] in PHASE:
+                try:
+                    record = fields_of(line)
+                except JournalFormatError as error:
+                    self.rejects.append(Reject(str(segment.path), offset, error.problem))
+                    continue
+                if record["phase"] in PHASE and record["proc"] in self.processes:
                     found.setdefault((record["proc"], record["seq"]), self._mark(record, segment, offset))
         by_turn: dict[str, list[Mark]] = defaultdict(list)
         for mark in found.values():
             by_turn[mark.turn_id].append(mark)
         return by_turn
 
+    def _open(self, path: Path) -> Segment | None:
+        try:
+            return open_segment(path, self._copies)
+        except OSError as error:
+            self.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
+            return None
+
+    def _data(self, segment: Segment) -> bytes:
+        """Return the text; nothing where the segment has gone since, as its process may delete old ones."""
+        try:
+            return segment.text.read_bytes()
+        except OSError as error:
+            if segment.path not in self._gone:
+                self._gone.add(segment.path)
+                self.rejects.append(Reject(str(segment.path), 0, f"cannot be read: {error.strerror}"))
+            return b""
+
     def _text(self, segment: Segment) -> Text:
-        return Text(segment.text.read_bytes(), first=segment.number - 1 not in self._numbers[segment.process_id])
+        data, damage = self._data(segment), self._damage.get(segment.path)
+        return Text(blanked(data, damage) if damage else data)
+
+    def _mended(self, segment: Segment) -> Segment:
+        data = self._data(segment)
+        if data and not is_overlong(data):
+            return segment
+        rejects = list(rejects_in(data, segment.path))
+        self.rejects += rejects
+        return with_text(segment, blanked(data, rejects), self._copies)
+
+    def _know_strangers(self, engine: Engine) -> bool:
+        """Find the processes of marks that no header names, and take the header that they stand under for theirs.
+
+        Its process id is damaged, or the mark's is: either way they share their clocks.
+        """
+        strangers = engine.rows("SELECT DISTINCT process_id FROM marks WHERE at_ns IS NULL")
+        if strangers:
+            engine.rows("DELETE FROM marks WHERE at_ns IS NULL")
+        for (stranger,) in strangers:
+            needle = b'"proc":' + orjson.dumps(stranger)
+            for segment in self.segments:
+                if stranger not in self._strangers and needle in self._data(segment):
+                    self._strangers[stranger] = segment
+                    self.processes[stranger] = JournalProcess(stranger, [segment])
+        return bool(self._strangers)
 
     def _mark(self, record: dict[str, Any], segment: Segment, offset: int) -> Mark:
-        process = self.processes.get(record["proc"]) or self.processes[segment.process_id]
+        process = self.processes[record["proc"]]
         attrs: dict[str, Value] = record.get("attrs") or {}
         return Mark(
             turn_id=record["turn"],
@@ -130,6 +183,10 @@ class Journals:
         """Keep the glance at closed segments for the next analysis."""
         self._cache.keep(engine)
 
+    def _load_files(self, engine: Engine) -> None:
+        engine.clear("files")
+        engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+
     def _scan(self, engine: Engine, known: Collection[str]) -> None:
         files = [str(segment.text) for segment in self.segments if str(segment.text) not in known]
         if files:
@@ -137,17 +194,9 @@ class Journals:
             engine.view("scan", "adapters/duckdb_journal")
             engine.append("glance_parts", "core/10_glance_parts")
 
-    def _rejects_of(self, segment: Segment) -> Iterator[Reject]:
-        for entry in read_segment(segment.text):
-            if isinstance(entry, NotARecord):
-                yield Reject(str(segment.path), entry.offset, entry.reason)
-            elif isinstance(entry, RawMark):
-                try:
-                    entry.fields()
-                except JournalFormatError as error:
-                    yield Reject(str(segment.path), entry.offset, str(error))
-
     def _load_clocks(self, engine: Engine) -> None:
+        engine.clear("clocks")
+        engine.clear("slots")
         engine.load(
             "clocks",
             (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.errors import JournalFormatError
@@ -11,12 +12,13 @@ from turnscope.life import ENDED, RUNNING, read_life
 from turnscope.phases import PHASE
 from turnscope.process import fate_of
 from turnscope_analyzer.model import Gap, Process
+from turnscope_analyzer.sources.damage import FURTHEST_NS
 from turnscope_analyzer.sources.segments import notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from turnscope.life import SlotFigures
+    from turnscope.life import Life, SlotFigures
     from turnscope_analyzer.model import Fate, Value
     from turnscope_analyzer.sources.segments import Segment
 
@@ -37,15 +39,15 @@ _FATE_WORDS: Final = {
 class JournalProcess:
     """One process by the header of its segments and by its life file, if that is there."""
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    def __init__(self, process_id: str, segments: Sequence[Segment]) -> None:
         self.segments = segments
         # The header of a damaged segment is put together from a mark; another segment may have the real one.
         self.header: dict[str, Any] = max((s.header for s in segments), key=lambda header: "turnscope" in header)
-        self.process_id = segments[0].process_id
+        self.process_id = process_id
         self.life_path = segments[0].path.parent / f"{self.process_id}.life"
         self.life = None
-        with suppress(OSError, JournalFormatError):
-            self.life = read_life(self.life_path)
+        with suppress(OSError, ValueError, JournalFormatError):
+            self.life = _undamaged(read_life(self.life_path))
         self.wall_minus_mono_ns: int = self.header["t"] - self.header["m"]
 
     def budgets(self) -> dict[str, tuple[float, float]]:
@@ -53,7 +55,11 @@ class JournalProcess:
         given = self.header.get("budgets")
         if not isinstance(given, dict):
             return {}
-        return {phase: (float(pair[0]), float(pair[1])) for phase, pair in given.items() if phase in PHASE}
+        return {
+            phase: (float(pair[0]), float(pair[1]))
+            for phase, pair in given.items()
+            if phase in PHASE and isinstance(pair, list) and len(pair) == 2 and all(map(_is_limit, pair))
+        }
 
     def slots(self) -> list[SlotFigures]:
         """Return the live figures of its open phases."""
@@ -130,7 +136,20 @@ class JournalProcess:
         for segment in self.segments:
             for note in notes(segment):
                 if note.get("turnscope") == "gap" and note.get("kind") == "frozen":
-                    offset = self.wall_minus_mono_ns
-                    gaps.append(Gap(note["from_m"] + offset, note["until_m"] + offset, "frozen"))
+                    begin, end = note.get("from_m"), note.get("until_m")
+                    if isinstance(begin, int) and isinstance(end, int) and 0 <= begin <= end < FURTHEST_NS:
+                        offset = self.wall_minus_mono_ns
+                        gaps.append(Gap(begin + offset, end + offset, "frozen"))
                 steps += note.get("turnscope") == "step"
         return tuple(gaps), steps
+
+
+def _undamaged(life: Life) -> Life:
+    """Return *life* without figures that cannot be: they are times and counts, which are all far below."""
+    slots = {index: slot for index, slot in life.slots.items() if max(filter(None, astuple(slot))) < FURTHEST_NS}
+    pulsed = (life.pulse_mono_ns or 0) < FURTHEST_NS
+    return replace(life, slots=slots, pulse_mono_ns=life.pulse_mono_ns if pulsed else None)
+
+
+def _is_limit(seconds: object) -> bool:
+    return isinstance(seconds, (int, float)) and 0 < seconds < FURTHEST_NS / 1e9

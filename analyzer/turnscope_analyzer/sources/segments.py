@@ -6,19 +6,21 @@ such a file as a copy that is cut at its last whole line, so every byte offset i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
 from turnscope_analyzer.model import Reject
+from turnscope_analyzer.sources.damage import FURTHEST_NS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 _HEAD_BYTES: Final = 65_536
 _BLOCK_BYTES: Final = 1 << 20
 _NOTE_START: Final = b'{"turnscope":'
+_PLAIN = re.compile(r"(?!~)[^*?\[\]{}\\\ud800-\udfff]+")
 
 
 class Segment(NamedTuple):
@@ -39,7 +41,8 @@ class Segment(NamedTuple):
     @property
     def number(self) -> int:
         """Its place among the segments of its process; 0 where the header is damaged."""
-        return int(self.header.get("segment", 0))
+        number = self.header.get("segment")
+        return number if isinstance(number, int) else 0
 
 
 def is_segment(head: bytes) -> bool:
@@ -65,23 +68,18 @@ def open_segment(path: Path, copies: Path) -> Segment:
         if whole_bytes < text_bytes:
             torn = Reject(str(path), whole_bytes, f"torn record of {text_bytes - whole_bytes} bytes at the end")
         if whole_bytes == size:
-            return Segment(path, path, header, size, closed=True, torn=None)
-        copy = copies / f"{len(list(copies.iterdir())):05d}-{path.name}"
+            return Segment(path, _plainly_named(path, copies), header, size, closed=True, torn=None)
+        copy = _new_name(copies)
         file.seek(0)
         with copy.open("wb") as out:
             _copy(file, out, whole_bytes)
     return Segment(path, copy, header, whole_bytes, closed=False, torn=torn)
 
 
-def without(segment: Segment, rejects: Iterable[Reject], copies: Path) -> Segment:
-    """Return *segment* with a copy as its text in which every reject is blank; all offsets stay."""
-    data = bytearray(segment.text.read_bytes())
-    for reject in rejects:
-        end = data.find(b"\n", reject.offset)
-        n_bytes = (end if end >= 0 else len(data)) - reject.offset
-        data[reject.offset : reject.offset + n_bytes] = b"\n" * n_bytes
-    copy = copies / f"blanked-{len(list(copies.iterdir())):05d}-{segment.path.name}"
-    copy.write_bytes(data)
+def with_text(segment: Segment, text: bytes, copies: Path) -> Segment:
+    """Return *segment* with a copy as its text, which holds *text*."""
+    copy = _new_name(copies)
+    copy.write_bytes(text)
     return segment._replace(text=copy, closed=False)
 
 
@@ -101,9 +99,26 @@ def _header(head: bytes) -> dict[str, Any] | None:
     """Return the header, or where that line is damaged what the first whole mark says of its process."""
     for line in head.split(b"\n")[:-1]:
         record = _object(line) if line.startswith((b'{"turnscope":', b'{"turn":')) else None
-        if record and isinstance(record.get("proc"), str) and {"t", "m"} <= record.keys():
+        if record and isinstance(record.get("proc"), str) and _is_time(record.get("t")) and _is_time(record.get("m")):
             return record if record.get("turnscope") == "journal" else {key: record[key] for key in ("proc", "t", "m")}
     return None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < FURTHEST_NS
+
+
+def _plainly_named(path: Path, copies: Path) -> Path:
+    """Return *path*, or where its name is a pattern to the engine, or no text, a link to it that is neither."""
+    if _PLAIN.fullmatch(str(path)):
+        return path
+    link = _new_name(copies)
+    link.symlink_to(path.resolve())
+    return link
+
+
+def _new_name(copies: Path) -> Path:
+    return copies / f"{len(list(copies.iterdir())):06d}.jsonl"
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
@@ -128,10 +143,15 @@ def _text_bytes(file: BinaryIO, size: int) -> int:
 
 
 def _end_of_last_line(file: BinaryIO, text_bytes: int) -> int:
-    start = max(0, text_bytes - _HEAD_BYTES)
-    file.seek(start)
-    tail = file.read(text_bytes - start)
-    return start + tail.rfind(b"\n") + 1
+    end = text_bytes
+    while end > 0:
+        start = max(0, end - _HEAD_BYTES)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def _copy(file: BinaryIO, out: BinaryIO, n_bytes: int) -> None:

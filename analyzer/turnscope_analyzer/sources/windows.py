@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import defaultdict
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
+
+from turnscope.errors import JournalFormatError
+from turnscope_analyzer.sources.damage import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,7 +25,7 @@ _STRIDE: Final = 16_384
 """Bytes between two entries of the index; half of what a search reads too much."""
 
 _M = re.compile(rb'"m":(\d+)')
-_TURN = re.compile(rb'(?m)^\{"turn":("[^"]*")')
+_MARK = re.compile(rb'(?m)^\{"turn":("(?:[^"\\]|\\.)*"),.*\n')
 _CARRIED: Final = b'\n{"turnscope":"carried"'
 
 Located = tuple[int, bytes]
@@ -38,39 +42,48 @@ class Window(NamedTuple):
 
 
 class Text:
-    """The text of a segment, with its index; *first* when the segment before it is not there."""
+    """The text of a segment, with its index."""
 
-    def __init__(self, data: bytes, *, first: bool) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
         self._times: list[int] = []
         self._offsets: list[int] = []
-        carried = data.find(_CARRIED) + 1
-        self._begin = 0
-        self._repeated: Counter[bytes] = Counter()
-        if not first:
-            # What the segment before holds is not read again from the carry.
-            self._begin = carried
-            self._repeated.update(match[1] for match in _TURN.finditer(data, 0, carried))
-        self._build_index(carried)
+        self._carried = data.find(_CARRIED) + 1
+        self._repeated: dict[bytes, list[Located]] = defaultdict(list)
+        for line in _MARK.finditer(data, 0, self._carried):
+            self._repeated[line[1]].append((line.start(), line[0]))
+        self._parsed: dict[str, list[Located]] | None = None
+        self._build_index(self._carried)
 
     def find(self, windows: Iterable[Window]) -> Iterator[Located]:
-        """Yield the lines of the turns of *windows*, turn by turn."""
+        """Yield the lines of the turns of *windows*, turn by turn; those that are repeated from older segments, too."""
         for window in windows:
             name = orjson.dumps(window.turn_id)
-            due = window.marks - self._repeated[name]
-            if due <= 0:
-                continue
             needle = b'{"turn":' + name + b","
-            found = self._search(needle, due, *self._bounds(window))
-            if len(found) < due:
-                found = self._search(needle, due, self._begin, len(self._data))
+            found = self._repeated.get(name, [])
+            found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
+            if len(found) < window.marks:
+                found = self._search(needle, window.marks, 0, len(self._data))
+            if len(found) < window.marks:
+                found = self._in_other_spelling().get(window.turn_id, found)
             # The same line stands twice where a thread wrote it while another rolled.
             yield from {line: (offset, line) for offset, line in found}.values()
+
+    def _in_other_spelling(self) -> dict[str, list[Located]]:
+        """Return all marks by turn, parsed one by one: another implementation may set its blanks differently."""
+        if self._parsed is None:
+            self._parsed = defaultdict(list)
+            at = 0
+            for line in self._data.split(b"\n"):
+                with suppress(JournalFormatError):
+                    self._parsed[fields_of(line)["turn"]].append((at, line + b"\n"))
+                at += len(line) + 1
+        return self._parsed
 
     def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
         data = self._data
         found: list[Located] = []
-        at = data.find(needle, low, high)
+        at = data.find(needle, low, high) if due > 0 else -1
         while at >= 0:
             end = data.find(b"\n", at) + 1
             if at == 0 or data[at - 1] == 0x0A:
@@ -94,5 +107,5 @@ class Text:
     def _bounds(self, window: Window) -> tuple[int, int]:
         first = bisect_left(self._times, window.first_m) - 2
         last = bisect_right(self._times, window.last_m) + 1
-        low = self._offsets[first] if first >= 0 else self._begin
+        low = self._offsets[first] if first >= 0 else self._carried
         return low, self._offsets[last] if last < len(self._offsets) else len(self._data)

@@ -10,7 +10,7 @@
 -- The object size bounds memory; the format's longest line is 64 KiB.
 SELECT
     line.filename AS file,
-    CASE WHEN line.phase IS NOT NULL AND line.m IS NOT NULL THEN line.turn END AS turn_id,
+    CASE WHEN line.phase IS NOT NULL AND line.m BETWEEN 0 AND 4611686018427387903 THEN line.turn END AS turn_id,
     line.phase,
     line.m AS m_ns,
     line.turnscope AS note

@@ -2,7 +2,8 @@
 -- column:  the columns of marks, by name
 -- grain:   one row per mark; the variable mark_lines names the file of lines
 --
--- Times lie on the timeline of the mark's process: its monotonic clock, counted from its wall clock at its start.
+-- Times lie on the timeline of the mark's process: its monotonic clock, counted from its wall clock at its start; NULL
+-- where no header names the process. A mark that a later segment repeats, or that lies there in two copies, counts once.
 WITH lines AS (
     SELECT
         line.* EXCLUDE (attrs),
@@ -20,7 +21,14 @@ WITH lines AS (
         format = 'newline_delimited',
         ignore_errors = true
     ) AS line
-    WHERE line.turn IS NOT NULL
+    WHERE line.turn IS NOT NULL AND line.lane IS NOT NULL AND line.proc IS NOT NULL AND line.seq IS NOT NULL
+),
+
+once AS (
+    SELECT
+        line.*,
+        row_number() OVER (PARTITION BY line.proc, line.seq ORDER BY line.m, line.turn, line.phase) AS place
+    FROM lines AS line
 )
 
 SELECT
@@ -32,12 +40,14 @@ SELECT
     line.m + clock.wall_minus_mono_ns AS at_ns,
     line.seq,
     line.proc AS process_id,
-    line.* EXCLUDE (turn, session, lane, phase, m, seq, proc, progress_at),
-    line.progress_at + clock.wall_minus_mono_ns AS progress_at,
+    line.* EXCLUDE (turn, session, lane, phase, m, seq, proc, progress_at, place),
+    CASE WHEN line.progress_at BETWEEN 0 AND 4611686018427387903 THEN line.progress_at + clock.wall_minus_mono_ns END
+        AS progress_at,
     slot.chunks AS live_chunks,
     slot.progress_at + clock.wall_minus_mono_ns AS live_progress_at,
     slot.keepalives AS live_keepalives,
     slot.cursor AS live_cursor
-FROM lines AS line
-INNER JOIN clocks AS clock ON line.proc = clock.process_id
+FROM once AS line
+LEFT JOIN clocks AS clock ON line.proc = clock.process_id
 LEFT JOIN slots AS slot ON line.proc = slot.process_id AND line.seq = slot.seq
+WHERE line.place = 1
