@@ -45,6 +45,7 @@ class Engine:
         self._con = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(self.folder / "spill")})
         # Every statement orders what has to be ordered; keeping the order of input costs memory.
         self._con.execute("SET preserve_insertion_order = false")
+        self._con.execute("SET enable_progress_bar = false")  # it would go to stdout, into the report
         for table in names("tables"):
             self._con.execute(statement(table))
 

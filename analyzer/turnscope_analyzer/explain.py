@@ -187,15 +187,15 @@ def _of(mark: Mark) -> Evidence:
 
 def stretches(marks: Sequence[Mark], facts: Facts) -> tuple[Stretch, ...]:
     """Return where the turn's time went: one stretch per phase that took some, in order of their begins."""
-    ended_ns = facts["ended_ns"]
+    over_ns = facts["recovered_ns"] if facts["ended_ns"] is None else facts["ended_ns"]
+    next_on: dict[str, int] = {}
     found = []
-    for index, mark in enumerate(marks):
-        if mark.attrs.get("recovered"):
-            continue
-        following = next((later.at_ns for later in marks[index + 1 :] if later.lane == mark.lane), None)
-        waits = mark.seq == facts["wait_seq"] and mark.phase == facts["wait_phase"]
-        if following is None and not waits and ended_ns is not None and lane_kind(mark.lane) != "renderer":
-            following = max(ended_ns, mark.at_ns)
-        if waits or not PHASE[mark.phase].terminal:
-            found.append(Stretch(mark.lane, mark.phase, mark.at_ns, None if waits else following, attr_words(mark)))
-    return tuple(found)
+    for mark in reversed([mark for mark in marks if not mark.attrs.get("recovered")]):
+        until_ns = next_on.get(mark.lane)
+        if until_ns is None and over_ns is not None and lane_kind(mark.lane) != "renderer":
+            until_ns = max(over_ns, mark.at_ns)
+        # A phase that ends its lane takes no time, unless it is what the turn waits in.
+        if not PHASE[mark.phase].terminal or (mark.seq, mark.phase) == (facts["wait_seq"], facts["wait_phase"]):
+            found.append(Stretch(mark.lane, mark.phase, mark.at_ns, until_ns, attr_words(mark)))
+        next_on[mark.lane] = mark.at_ns
+    return tuple(reversed(found))
