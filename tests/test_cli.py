@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import click
     from click.testing import Result
 
 HEALTHY_AND_HANGING = """
@@ -212,8 +213,9 @@ except SystemExit:
     assert not loaded & {"duckdb", "orjson", "dataclasses", "turnscope", "opentelemetry", "importlib.metadata"}
 
 
-def test_version_is_said() -> None:
-    result = CliRunner().invoke(cli.main, ["--version"])
+@pytest.mark.parametrize("command", [cli.main, cli.analyze])
+def test_version_is_said(command: click.Command) -> None:
+    result = CliRunner().invoke(command, ["--version"])
 
     assert result.exit_code == cli.EXIT_OK
     assert re.fullmatch(r"turnscope (\d+\.\d+\.\S+|from a checkout)\n", result.stdout)

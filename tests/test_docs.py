@@ -99,11 +99,11 @@ def option_problem(command: click.Command, words: list[str]) -> str | None:
     return f"unknown: {unknown}" if unknown else None
 
 
-def test_every_option_of_analyze_is_in_its_page() -> None:
+def test_the_page_of_analyze_has_its_options() -> None:
     page = (ROOT / "docs/analyze.md").read_text("utf-8")
     options = {option for parameter in main.commands["analyze"].params for option in parameter.opts if "-" in option}
 
-    assert [option for option in sorted(options) if f"`{option}" not in page] == []
+    assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
 
 
 def test_the_table_of_rules_is_what_decides() -> None:

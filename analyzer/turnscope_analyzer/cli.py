@@ -38,8 +38,13 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -
         ctx.exit(EXIT_OK)
 
 
+_version = click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which."
+)
+
+
 @click.group()
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which.")
+@_version
 def main() -> None:
     """Read what agents and gateways recorded of their turns."""
 
@@ -75,6 +80,7 @@ def main() -> None:
 @click.option(
     "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
 )
+@_version
 @click.pass_context
 def analyze(
     ctx: click.Context,
