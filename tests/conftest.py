@@ -10,6 +10,15 @@ from turnscope import testing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own for each test: none finds what another has kept."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TURNSCOPE_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture
