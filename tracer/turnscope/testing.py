@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from turnscope.watch import StuckPhase
 
 START_NS = 1_795_223_156_000_000_000
-"""What a `StepClock` shows on the wall when it is new: 2026-11-21 04:25:56 UTC."""
+"""What a `StepClock` shows on the wall when it is new: 2026-11-21 01:05:56 UTC."""
 
 
 class StepClock:
