@@ -64,11 +64,6 @@ class ClickHouse:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in self._answer(sql)["data"]]
 
-    def dicts(self, sql: str) -> list[dict[str, Any]]:
-        answer = self._answer(sql)
-        columns = [column["name"].removeprefix("standing.") for column in answer["meta"]]
-        return [dict(zip(columns, row, strict=True)) for row in answer["data"]]
-
     def _answer(self, sql: str) -> dict[str, Any]:
         return cast("dict[str, Any]", orjson.loads(self._query(sql, "JSONCompact").bytes()))
 
@@ -83,7 +78,7 @@ def clickhouse() -> Iterator[Callable[..., Any]]:
 
 def told(judgements: Iterable[Judgement]) -> dict[str, dict[str, object]]:
     """Return all that is known of each turn, by its id."""
-    return {j.facts["turn_id"]: {**j.facts, "rule": j.rule.name, "confidence": j.confidence} for j in judgements}
+    return {j.facts.turn_id: {**j.facts._asdict(), "rule": j.rule.name, "confidence": j.confidence} for j in judgements}
 
 
 def both(

@@ -231,7 +231,7 @@ def test_a_stop_comes_to_what_was_reported(result: str) -> None:
 
     (judgement,) = judgements([ACCEPTED, STARTED, SENT, *stop], now_ms=200)
 
-    assert judgement.facts["cancel"] == result
+    assert judgement.facts.cancel == result
 
 
 def test_a_stop_that_is_reported_done_while_the_turn_goes_on_is_still_running() -> None:
@@ -239,14 +239,14 @@ def test_a_stop_that_is_reported_done_while_the_turn_goes_on_is_still_running() 
 
     (judgement,) = judgements([ACCEPTED, STARTED, SENT, *stop, M("upstream:1", "first_item", 900)], now_ms=1000)
 
-    assert (judgement.facts["state"], judgement.facts["cancel"]) == ("healthy", "still_running")
+    assert (judgement.facts.state, judgement.facts.cancel) == ("healthy", "still_running")
 
 
 def test_a_stop_without_a_report_is_judged_by_the_turns_end() -> None:
     asked = [ACCEPTED, STARTED, M("cancel", "cancel_requested", 100)]
 
     results = [
-        judgements([*asked, *end], now_ms=200)[0].facts["cancel"]
+        judgements([*asked, *end], now_ms=200)[0].facts.cancel
         for end in ([], [M("turn", "cancelled", 120)], [M("turn", "completed", 120)])
     ]
 
@@ -319,9 +319,9 @@ def test_the_same_marks_in_any_order_give_each_turn_the_same_one_verdict(marks: 
 
     first, second = judgements(numbered, *processes), judgements(shuffled, *processes)
 
-    told = {j.facts["turn_id"]: (j.facts["state"], j.rule, j.confidence, j.facts["age_ns"]) for j in first}
+    told = {j.facts.turn_id: (j.facts.state, j.rule, j.confidence, j.facts.age_ns) for j in first}
     assert len(first) == len(told)
-    assert told == {j.facts["turn_id"]: (j.facts["state"], j.rule, j.confidence, j.facts["age_ns"]) for j in second}
+    assert told == {j.facts.turn_id: (j.facts.state, j.rule, j.confidence, j.facts.age_ns) for j in second}
     assert set(told) == {
         m.turn for m in marks if not m.attrs.get("recovered") and m.lane.split(":")[0] not in {"renderer", "cancel"}
     }

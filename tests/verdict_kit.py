@@ -78,7 +78,7 @@ def judge(
     found = {}
     for judgement in judgements(marks, *processes, now_ms=now_ms, budgets=budgets, plain=plain):
         facts = judgement.facts
-        found[facts["turn_id"]] = Said(facts["state"], judgement.cause, judgement.rule.name)
+        found[facts.turn_id] = Said(facts.state, judgement.cause, judgement.rule.name)
     return found
 
 

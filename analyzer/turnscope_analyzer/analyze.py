@@ -95,9 +95,9 @@ class _Analysis:
             self._load_processes(engine)
             judgements = classify(engine)
             plain = engine.rows("SELECT turns FROM plain")[0][0]
-            counts = Counter(judgement.facts["source"] for judgement in judgements)
+            counts = Counter(judgement.facts.source for judgement in judgements)
             counts["journal"] += plain
-            verdicts = tuple(self._verdicts(judgements))
+            verdicts = tuple(self._verdicts(engine, judgements))
             self.journals.keep(engine)
         return Report(
             sources=tuple(self._sources(counts)),
@@ -154,18 +154,18 @@ class _Analysis:
         engine.load("freezes", (row for process in processes for row in freeze_rows(process)))
         engine.load("budgets", (row for process in processes for row in budget_rows(process, asked)))
 
-    def _verdicts(self, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
+    def _verdicts(self, engine: Engine, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
         """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
         asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
-        of_state = groupby(asked, key=lambda judgement: judgement.facts["state"])
+        of_state = groupby(asked, key=lambda judgement: judgement.facts.state)
         shown = (islice(turns, self.question.detailed) for _, turns in of_state)
-        detailed = {judgement.facts["turn_id"] for turns in shown for judgement in turns}
-        fetched = self.journals.marks(detailed)
+        detailed = {judgement.facts.turn_id for turns in shown for judgement in turns}
+        fetched = self.journals.marks(engine, detailed)
         holders = _holders(judgements)
         for judgement in asked:
-            turn_id = judgement.facts["turn_id"]
+            turn_id = judgement.facts.turn_id
             marks = self._marks.get(turn_id, []) + fetched.get(turn_id, []) if turn_id in detailed else []
-            holder = holders.get(judgement.facts["session_id"])
+            holder = holders.get(judgement.facts.session_id)
             yield Explainer(judgement, marks, self.processes, holder).verdict()
 
     def _sources(self, counts: Counter[str]) -> Iterator[SourceRead]:
@@ -188,13 +188,13 @@ class _Analysis:
         self._progress(self._done_bytes, self._total_bytes)
 
 
-def _holders(judgements: Iterable[Judgement]) -> dict[str, Judgement]:
+def _holders(judgements: Iterable[Judgement]) -> dict[str | None, Judgement]:
     """Return by session the turn that it is busy with: the first one that has not ended and is not in the queue."""
     running = [
-        j for j in judgements if j.facts["ended_phase"] is None and j.facts["wait_phase"] not in {"queued", "accepted"}
+        j for j in judgements if j.facts.ended_phase is None and j.facts.wait_phase not in {"queued", "accepted"}
     ]
-    running.sort(key=lambda j: j.facts["accepted_ns"] or 0, reverse=True)
-    return {judgement.facts["session_id"]: judgement for judgement in running}
+    running.sort(key=lambda j: j.facts.accepted_ns or 0, reverse=True)
+    return {judgement.facts.session_id: judgement for judgement in running}
 
 
 def _as_of(process: Process, now_ns: int) -> Process:
@@ -203,7 +203,7 @@ def _as_of(process: Process, now_ns: int) -> Process:
 
 def _urgency(judgement: Judgement) -> tuple[int, int, str]:
     facts = judgement.facts
-    return _STATE_ORDER.index(facts["state"]), -(facts["age_ns"] or 0), facts["turn_id"]
+    return _STATE_ORDER.index(facts.state), -(facts.age_ns or 0), facts.turn_id
 
 
 def _size(path: Path) -> int:

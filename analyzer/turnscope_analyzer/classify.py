@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope.phases import CAUSES
 from turnscope_analyzer.engine import names, statement
 from turnscope_analyzer.rules import RULE
 
 if TYPE_CHECKING:
-    from turnscope.phases import Cause, Confidence
+    from turnscope.phases import Cause, Confidence, State
     from turnscope_analyzer.engine import Engine
+    from turnscope_analyzer.model import Fate
     from turnscope_analyzer.rules import Rule
 
 _GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_windows")
@@ -19,8 +20,39 @@ _GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_windows")
 _JUDGE: Final = tuple(name for name in names("core") if name not in _GLANCE)
 """The statements that look closely, in order."""
 
-Facts = dict[str, Any]
-"""A row of ``turns`` with its row of ``standing``, by column; a turn's facts."""
+
+class Facts(NamedTuple):
+    """A row of ``facts``; core/60_facts says what each column means. Times are ns, None where there is none."""
+
+    turn_id: str
+    session_id: str | None
+    source: str
+    process_id: str
+    fate: Fate
+    horizon_ns: int
+    accepted_ns: int | None
+    ended_phase: str | None
+    ended_ns: int | None
+    ended_seq: int | None
+    recovered_ns: int | None
+    wait_phase: str | None
+    wait_seq: int | None
+    wait_silent_ns: int | None
+    wait_step: int | None
+    failed_attempts: int | None
+    failure_error: str | None
+    failure_seq: int | None
+    attached: int | None
+    seen: int | None
+    sent: int | None
+    cancel: str | None
+    state: State
+    lane: str | None
+    phase: str | None
+    since_ns: int | None
+    seq: int | None
+    age_ns: int | None
+    error_type: str | None
 
 
 class Judgement(NamedTuple):
@@ -44,8 +76,8 @@ def classify(engine: Engine) -> list[Judgement]:
     """
     engine.build(*_JUDGE)
     claims = _claims(engine)
-    facts = engine.dicts("SELECT * FROM turns INNER JOIN standing USING (turn_id)")
-    return [_judge(turn, claims.get(turn["turn_id"])) for turn in facts]
+    rows = engine.rows(f"SELECT {', '.join(Facts._fields)} FROM facts")
+    return [_judge(facts, claims.get(facts.turn_id)) for facts in map(Facts._make, rows)]
 
 
 def _claims(engine: Engine) -> dict[str, tuple[str, Confidence]]:
@@ -66,15 +98,15 @@ def _judge(facts: Facts, claim: tuple[str, Confidence] | None) -> Judgement:
 
 def _untroubled(facts: Facts) -> tuple[str, Confidence]:
     """Return the rule of a turn that no cause claims: nothing is wrong with it."""
-    match facts["state"]:
-        case "waiting" if facts["wait_phase"] == "awaiting_approval":
+    match facts.state:
+        case "waiting" if facts.wait_phase == "awaiting_approval":
             return "waiting.approval", "certain"
         case "waiting":
             return "waiting.tool", "likely"
-        case "cancelled" if facts["ended_phase"] == "interrupted":
+        case "cancelled" if facts.ended_phase == "interrupted":
             return "cancelled.interrupted", "likely"
         case "cancelled":
             return "cancelled.stopped", "certain"
         case _:
-            done = facts["ended_phase"] is not None
+            done = facts.ended_phase is not None
             return ("healthy.completed", "certain") if done else ("healthy.in_progress", "certain")

@@ -95,12 +95,6 @@ class Engine:
         """Return the rows of a query."""
         return self._con.execute(sql, parameters).fetchall()
 
-    def dicts(self, sql: str) -> list[dict[str, Any]]:
-        """Return the rows of a query, each by the names of its columns."""
-        cursor = self._con.execute(sql)
-        columns = [column[0] for column in cursor.description or ()]
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")

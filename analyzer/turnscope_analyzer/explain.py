@@ -37,70 +37,70 @@ class Explainer:
         self.holder = holder
         self.marks: Sequence[Mark] = sorted(marks, key=lambda mark: (mark.at_ns, mark.seq, mark.process_id))
         self.processes = processes
-        self.process = processes[self.facts["process_id"]]
-        self.decisive = self._mark(self.facts["seq"])
+        self.process = processes[self.facts.process_id]
+        self.decisive = self._mark(self.facts.seq)
 
     def verdict(self) -> Verdict:
         """Put the verdict into words."""
         facts, rule = self.facts, self.judgement.rule
         return Verdict(
-            turn_id=facts["turn_id"],
-            session_id=facts["session_id"] or "",
-            source=facts["source"],
-            state=facts["state"],
+            turn_id=facts.turn_id,
+            session_id=facts.session_id or "",
+            source=facts.source,
+            state=facts.state,
             cause=self.judgement.cause,
-            phase=facts["phase"],
-            lane=self.decisive.lane if self.decisive else facts["lane"],
-            since_ns=self.decisive.wall_ns if self.decisive else facts["since_ns"],
-            age_ms=None if facts["age_ns"] is None else facts["age_ns"] // 1_000_000,
+            phase=facts.phase,
+            lane=self.decisive.lane if self.decisive else facts.lane,
+            since_ns=self.decisive.wall_ns if self.decisive else facts.since_ns,
+            age_ms=None if facts.age_ns is None else facts.age_ns // 1_000_000,
             confidence=self.judgement.confidence,
             rule=rule.name,
             summary=self._summary(),
-            cancel=facts["cancel"],
+            cancel=facts.cancel,
             evidence=tuple(self._evidence()),
             counter_evidence=tuple(self._counter_evidence()),
             ruled_out=rule.ruled_out,
             not_seen=tuple(self._not_seen()),
             next_step=rule.next_step,
             stretches=stretches(self.marks, facts),
-            accepted_ns=self.marks[0].wall_ns if self.marks else facts["accepted_ns"],
-            horizon_ns=facts["horizon_ns"],
+            accepted_ns=self.marks[0].wall_ns if self.marks else facts.accepted_ns,
+            horizon_ns=facts.horizon_ns,
         )
 
     def _mark(self, seq: int | None) -> Mark | None:
         """Return the mark *seq* of the turn; where two processes used the number, the one on the lane that decides."""
         found = [mark for mark in self.marks if mark.seq == seq]
-        return next((mark for mark in found if mark.phase == self.facts["phase"]), found[0] if found else None)
+        return next((mark for mark in found if mark.phase == self.facts.phase), found[0] if found else None)
 
     def _summary(self) -> str:
         facts = self.facts
-        phase = PHASE.get(facts["phase"] or "")
-        failed = facts["failed_attempts"] or 0
+        phase = PHASE.get(facts.phase or "")
+        failed = facts.failed_attempts or 0
         return self.judgement.rule.sentence.format(
             waits_on=phase.waits_on if phase and phase.waits_on else "nothing",
-            phase=facts["phase"],
+            phase=facts.phase,
             error=self._error(),
-            step=facts["wait_step"],
+            step=facts.wait_step,
             attempts="a request" if failed <= 1 else f"{failed} requests",
             detail=self._detail(),
         )
 
     def _error(self) -> str:
-        kind = self.facts["error_type"] or self.facts["failure_error"] or "no reason on file"
-        failure = self._mark(self.facts["failure_seq"]) or self.decisive
+        kind = self.facts.error_type or self.facts.failure_error or "no reason on file"
+        failure = self._mark(self.facts.failure_seq) or self.decisive
         status = failure.attrs.get("status") if failure else None
         return kind if status is None else f"{kind}, HTTP {status}"
 
     def _detail(self) -> str:
         """Return what the records add to the rule's sentence, with the sign that joins it."""
-        if self.facts["recovered_ns"] is not None:
-            return f" ({instant_words(self.facts['recovered_ns'])})"
+        if self.facts.recovered_ns is not None:
+            return f" ({instant_words(self.facts.recovered_ns)})"
         attrs = self.decisive.attrs if self.decisive else {}
         said = ""
-        match self.facts["phase"]:
+        match self.facts.phase:
             case "queued" if self.holder is not None:
                 held = self.holder.facts
-                said = f"; turn {held['turn_id']} of the same session is {held['state']} in {held['phase']}"
+                said = f"; turn {held.turn_id} of the same session is {held.state} in {held.phase}"
             case "queued" if attrs.get("ahead") is not None:
                 said = f" behind {attrs['ahead']} other" + ("s" if attrs["ahead"] != 1 else "")
             case "tool_call" | "approved" | "awaiting_approval" if name := self._tool_name():
@@ -111,8 +111,8 @@ class Explainer:
                 said = f", after {attrs['live_chunks']} chunks"
             case "awaiting_quota" if isinstance(resets_at := attrs.get("resets_at"), int):
                 said = f", at {instant_words(resets_at)}"
-            case "renderer_attached" | "renderer_detached" if self.facts["sent"] is not None:
-                said = f": it saw {self.facts['seen'] or 0} of {self.facts['sent']} events"
+            case "renderer_attached" | "renderer_detached" if self.facts.sent is not None:
+                said = f": it saw {self.facts.seen or 0} of {self.facts.sent} events"
         return said
 
     def _tool_name(self) -> str:
@@ -125,14 +125,14 @@ class Explainer:
         if self.decisive:
             yield _of(self.decisive)
             yield from self._live_figures(self.decisive)
-        for seq in (self.facts["ended_seq"], self.facts["failure_seq"]):
+        for seq in (self.facts.ended_seq, self.facts.failure_seq):
             mark = self._mark(seq)
             if mark and mark is not self.decisive:
                 yield _of(mark)
         for mark in self.marks:
             if mark.lane == "cancel" or mark.attrs.get("recovered"):
                 yield _of(mark)
-        if self.facts["ended_phase"] is None:
+        if self.facts.ended_phase is None:
             yield Evidence(self.process.file, None, self.process.horizon_why)
 
     def _live_figures(self, mark: Mark) -> Iterable[Evidence]:
@@ -141,8 +141,8 @@ class Explainer:
             return
         chunks, keepalives = mark.attrs.get("live_chunks") or "no", mark.attrs.get("live_keepalives") or "no"
         what = f"{chunks} chunks and {keepalives} keepalives since then"
-        if (silent_ns := self.facts["wait_silent_ns"]) and chunks != "no":
-            what += f", the last chunk {duration_words(self.facts['horizon_ns'] - silent_ns)} before the horizon"
+        if (silent_ns := self.facts.wait_silent_ns) and chunks != "no":
+            what += f", the last chunk {duration_words(self.facts.horizon_ns - silent_ns)} before the horizon"
         offset = mark.attrs.get("life_offset")
         yield Evidence(life, offset if isinstance(offset, int) else None, what)
 
@@ -151,11 +151,11 @@ class Explainer:
         if self.decisive and self.decisive.attrs.get("late"):
             bound = "the time is an upper bound: it had happened by then"
             yield Evidence(self.decisive.file, self.decisive.offset, bound)
-        if self.facts["cancel"] == "still_running":
+        if self.facts.cancel == "still_running":
             said = [mark for mark in self.marks if mark.attrs.get("result") == "cancelled"]
             yield from (Evidence(m.file, m.offset, "the stop was reported as done, and the turn went on") for m in said)
         for gap in self.process.gaps:
-            if self.facts["wait_silent_ns"] and gap.until_ns > self.facts["wait_silent_ns"]:
+            if self.facts.wait_silent_ns and gap.until_ns > self.facts.wait_silent_ns:
                 lost = duration_words(gap.until_ns - gap.from_ns)
                 yield Evidence(self.process.file, None, f"the process did not run for {lost} ({gap.kind}); not counted")
         if self.process.clock_steps:
@@ -170,14 +170,14 @@ class Explainer:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
         if not self.process.shows_requests:
             yield "requests, headers and streams are not on file: a model stall and transport look alike"
-        if facts["attached"] is None and facts["state"] not in {"healthy", "cancelled"}:
+        if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
             yield "no renderer marks: detachment cannot be ruled out"
-        if facts["fate"] == "unknown" and facts["ended_phase"] is None:
+        if facts.fate == "unknown" and facts.ended_phase is None:
             yield "whether its process still lives"
         if self.process.drops:
             lost = ", ".join(f"{reason} {count}" for reason, count in sorted(self.process.drops.items()))
             yield f"the recorder counted losses: {lost}"
-        if facts["accepted_ns"] is None:
+        if facts.accepted_ns is None:
             yield "no record of its acceptance: the begin of the turn is lost"
 
 
@@ -187,7 +187,7 @@ def _of(mark: Mark) -> Evidence:
 
 def stretches(marks: Sequence[Mark], facts: Facts) -> tuple[Stretch, ...]:
     """Return where the turn's time went: one stretch per phase that took some, in order of their begins."""
-    over_ns = facts["recovered_ns"] if facts["ended_ns"] is None else facts["ended_ns"]
+    over_ns = facts.recovered_ns if facts.ended_ns is None else facts.ended_ns
     next_on: dict[str, int] = {}
     found = []
     for mark in reversed([mark for mark in marks if not mark.attrs.get("recovered")]):
@@ -195,7 +195,7 @@ def stretches(marks: Sequence[Mark], facts: Facts) -> tuple[Stretch, ...]:
         if until_ns is None and over_ns is not None and lane_kind(mark.lane) != "renderer":
             until_ns = max(over_ns, mark.at_ns)
         # A phase that ends its lane takes no time, unless it is what the turn waits in.
-        if not PHASE[mark.phase].terminal or (mark.seq, mark.phase) == (facts["wait_seq"], facts["wait_phase"]):
+        if not PHASE[mark.phase].terminal or (mark.seq, mark.phase) == (facts.wait_seq, facts.wait_phase):
             found.append(Stretch(mark.lane, mark.phase, mark.at_ns, until_ns, attr_words(mark)))
         next_on[mark.lane] = mark.at_ns
     return tuple(reversed(found))

@@ -45,8 +45,8 @@ class Question:
         """Tell whether the verdict is asked for."""
         facts = judgement.facts
         return (
-            (self.turn is None or facts["turn_id"].startswith(self.turn))
-            and (self.session is None or facts["session_id"] == self.session)
+            (self.turn is None or facts.turn_id.startswith(self.turn))
+            and (self.session is None or facts.session_id == self.session)
             and (self.cause is None or judgement.cause == self.cause)
-            and (self.since_ns is None or (facts["ended_ns"] or facts["horizon_ns"]) >= self.since_ns)
+            and (self.since_ns is None or (facts.ended_ns or facts.horizon_ns) >= self.since_ns)
         )

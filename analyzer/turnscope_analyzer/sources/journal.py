@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import groupby
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 import orjson
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.segments import Segment
 
 
+_SEARCH_SHARE: Final = 0.2
+
+
 class Journals:
     """All segments of one analysis, with the processes that wrote them; ``rejects`` is complete after the glance."""
 
@@ -46,9 +49,7 @@ class Journals:
         }
         self.rejects += [segment.torn for segment in self.segments if segment.torn]
         self._gone: set[Path] = set()
-        self._damage: dict[Path, list[Reject]] = {}
         self._strangers: dict[str, Segment] = {}
-        self._windows: dict[str, list[Window]] = defaultdict(list)
 
     def glance(self, engine: Engine) -> None:
         """Look at every mark once, or at what is kept of that: fills ``glance``."""
@@ -58,53 +59,65 @@ class Journals:
         try:
             self._scan(engine, known)
         except duckdb.Error:
-            # A line that is longer than the engine takes, or a file that is gone.
-            self.segments = [self._mended(segment) for segment in self.segments]
-            self._load_files(engine)
-            self._scan(engine, known)
+            self._mend(engine, {str(segment.text) for segment in self.segments if self._is_broken(segment)}, known)
+        strange = engine.rows("SELECT file FROM glance_parts WHERE turn_id IS NULL AND marks > notes")
+        if strange:
+            known = {str(segment.text) for segment in self.segments}
+            self._mend(engine, {file for (file,) in strange}, known)
         engine.build("core/11_glance")
-        strangers = "SELECT file FROM glance_parts WHERE turn_id IS NULL AND marks > notes"
-        suspect = {file for (file,) in engine.rows(strangers)}
-        for segment in self.segments:
-            if str(segment.text) in suspect:
-                self._damage[segment.path] = list(rejects_in(self._data(segment), segment.path))
-                self.rejects += self._damage[segment.path]
 
     def fetch(self, engine: Engine) -> None:
         """Put the marks of the turns that need a closer look into ``marks``."""
         engine.build("core/12_windows")
-        for row in engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows ORDER BY file, first_m"):
-            self._windows[row[0]].append(Window(*row[1:]))
-        spool = engine.folder / "mark_lines.jsonl"
-        with spool.open("wb") as out:
-            for segment in self.segments:
-                if windows := self._windows.get(str(segment.text)):
-                    out.writelines(line for _, line in self._text(segment).find(windows))
-        if spool.stat().st_size:
-            engine.set("mark_lines", str(spool))
+        due, total = engine.rows("SELECT (SELECT sum(marks) FROM windows), (SELECT sum(marks) FROM glance_parts)")[0]
+        if not due:
+            return
+        # Below that share a search for the lines is cheaper than to have all of them parsed once more.
+        lines = self._searched(engine) if due < total * _SEARCH_SHARE else [str(s.text) for s in self.segments]
+        engine.set("mark_lines", lines)
+        self._load_clocks(engine)
+        engine.append("marks", "adapters/duckdb_marks")
+        if self._know_strangers(engine):
+            engine.clear("marks")
             self._load_clocks(engine)
             engine.append("marks", "adapters/duckdb_marks")
-            if self._know_strangers(engine):
-                engine.clear("marks")
-                self._load_clocks(engine)
-                engine.append("marks", "adapters/duckdb_marks")
+
+    def _searched(self, engine: Engine) -> list[str]:
+        """Write the lines of the turns that need a closer look into a file, and return its name."""
+        spool = engine.folder / "mark_lines.jsonl"
+        windows = self._windows(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
+        with spool.open("wb") as out:
+            for segment in self.segments:
+                if here := windows.get(str(segment.text)):
+                    out.writelines(line for _, line in Text(self._data(segment)).find(here))
+        return [str(spool)]
+
+    @staticmethod
+    def _windows(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Window]]:
+        """Return windows by file, in the order of their times: neighbours lie close together."""
+        windows: dict[str, list[Window]] = defaultdict(list)
+        for file, *window in sorted(rows, key=itemgetter(0, 2)):
+            windows[file].append(Window(*window))
+        return windows
 
     def facts(self, engine: Engine, now_ns: int | None) -> list[Process]:
         """Return what is known of each process, as far as the glance has seen it."""
         seen = engine.rows(
-            "SELECT process_id, max(last_m), count(*) FILTER (WHERE notes > 1) > 0 "
+            "SELECT process_id, max(last_m), sum(breaks) > 0 "
             "FROM glance_parts INNER JOIN files USING (file) GROUP BY process_id"
         )
         lives = {process_id: (last_m, noted) for process_id, last_m, noted in seen}
         lives |= {stranger: lives[segment.process_id] for stranger, segment in self._strangers.items()}
         return [self.processes[process_id].facts(*known, now_ns) for process_id, known in lives.items()]
 
-    def marks(self, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
+    def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
+        asked = "SELECT file, turn_id, first_m, last_m, marks FROM windows WHERE list_contains($1, turn_id)"
+        windows = self._windows(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
-            windows = [window for window in self._windows.get(str(segment.text), ()) if window.turn_id in turn_ids]
-            for offset, line in self._text(segment).find(windows) if windows else ():
+            here = windows.get(str(segment.text))
+            for offset, line in Text(self._data(segment)).find(here) if here else ():
                 try:
                     record = fields_of(line)
                 except JournalFormatError as error:
@@ -134,17 +147,21 @@ class Journals:
                 self.rejects.append(Reject(str(segment.path), 0, f"cannot be read: {error.strerror}"))
             return b""
 
-    def _text(self, segment: Segment) -> Text:
-        data, damage = self._data(segment), self._damage.get(segment.path)
-        return Text(blanked(data, damage) if damage else data)
-
-    def _mended(self, segment: Segment) -> Segment:
+    def _is_broken(self, segment: Segment) -> bool:
+        """Tell whether the engine cannot read the file: a line is longer than it takes, or the file is gone."""
         data = self._data(segment)
-        if data and not is_overlong(data):
-            return segment
-        rejects = list(rejects_in(data, segment.path))
-        self.rejects += rejects
-        return with_text(segment, blanked(data, rejects), self._copies)
+        return not data or is_overlong(data)
+
+    def _mend(self, engine: Engine, files: Collection[str], known: Collection[str]) -> None:
+        """Put copies without what is no record in place of *files*, and scan all that are not *known*."""
+        for place, segment in enumerate(self.segments):
+            if str(segment.text) in files:
+                data = self._data(segment)
+                rejects = list(rejects_in(data, segment.path))
+                self.rejects += rejects
+                self.segments[place] = with_text(segment, blanked(data, rejects), self._copies)
+        self._load_files(engine)
+        self._scan(engine, known)
 
     def _know_strangers(self, engine: Engine) -> bool:
         """Find the processes of marks that no header names, and take the header that they stand under for theirs.

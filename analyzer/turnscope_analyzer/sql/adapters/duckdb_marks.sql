@@ -1,9 +1,11 @@
 -- marks: journal lines of the turns that matter, as marks.
 -- column:  the columns of marks, by name
--- grain:   one row per mark; the variable mark_lines names the file of lines
+-- reads:   glance(turn_id, plain), clocks(process_id, wall_minus_mono_ns)
+-- reads:   slots(process_id, seq, chunks, progress_at, keepalives, cursor)
+-- grain:   one row per mark; the variable mark_lines names the files of lines
 --
 -- Times lie on the timeline of the mark's process: its monotonic clock, counted from its wall clock at its start; NULL
--- where no header names the process. A mark that a later segment repeats, or that lies there in two copies, counts once.
+-- where no header names the process. A mark that a later segment repeats, or that lies there twice, counts once.
 WITH lines AS (
     SELECT
         line.* EXCLUDE (attrs),
@@ -19,9 +21,13 @@ WITH lines AS (
             )'
         },
         format = 'newline_delimited',
-        ignore_errors = true
+        ignore_errors = true,
+        maximum_object_size = 262144
     ) AS line
-    WHERE line.turn IS NOT NULL AND line.lane IS NOT NULL AND line.proc IS NOT NULL AND line.seq IS NOT NULL
+    WHERE line.turn IN (SELECT glance.turn_id FROM glance WHERE NOT glance.plain)
+        AND line.lane IS NOT NULL
+        AND line.proc IS NOT NULL
+        AND line.seq IS NOT NULL
 ),
 
 once AS (

@@ -11,6 +11,7 @@
 -- column:  detaches BIGINT       -- clients that left
 -- column:  troubles BIGINT       -- marks that call for a closer look
 -- column:  notes BIGINT          -- records that are no marks
+-- column:  breaks BIGINT         -- those of them that tell of a clock that was set or a process that stood still
 -- column:  marks BIGINT          -- records in all
 -- grain:   one row per file and turn
 --
@@ -27,6 +28,7 @@ SELECT
     count(*) FILTER (WHERE scan.phase = 'renderer_detached') AS detaches,
     count(*) FILTER (WHERE scan.phase IN ('failed', 'cancelled', 'interrupted', 'cancel_requested')) AS troubles,
     count(*) FILTER (WHERE scan.note IS NOT NULL) AS notes,
+    count(*) FILTER (WHERE scan.note IN ('gap', 'step')) AS breaks,
     count(*) AS marks
 FROM scan
 GROUP BY scan.file, scan.turn_id

@@ -11,5 +11,6 @@ CREATE TABLE glance_parts (
     detaches BIGINT,
     troubles BIGINT,
     notes BIGINT,
+    breaks BIGINT,
     marks BIGINT
 )
