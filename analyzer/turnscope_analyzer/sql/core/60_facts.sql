@@ -34,7 +34,7 @@
 -- column:  error_type VARCHAR     -- why it failed
 -- grain:   one row per turn
 SELECT
-    turns.turn_id,
+    turns.turn_id AS turn_id,
     turns.session_id,
     turns.source,
     turns.process_id,
