@@ -35,7 +35,8 @@ class GlanceCache:
 
     def __init__(self, segments: Iterable[Segment]) -> None:
         salt = hashlib.sha256(statement("core/10_glance_parts").encode()).hexdigest()
-        self._keys = {str(s.text): _key(s.path, salt) for s in segments if s.closed}
+        keys = ((str(s.text), _key(s.path, salt)) for s in segments if s.closed)
+        self._keys = {file: key for file, key in keys if key is not None}
         self._folder = _folder(self._keys)
         self._known: set[str] = set()
 
@@ -81,8 +82,12 @@ class GlanceCache:
                     file.unlink()
 
 
-def _key(path: Path, salt: str) -> str:
-    stat = path.stat()
+def _key(path: Path, salt: str) -> str | None:
+    """Return what tells the file from any other, and from itself after a change; None when it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
     name = f"{path.resolve()}/{stat.st_size}/{stat.st_mtime_ns}/{stat.st_ino}/{salt}"
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
