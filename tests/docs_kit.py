@@ -129,9 +129,27 @@ def vocabulary_tables() -> dict[str, str]:
             ((f"`{lane.kind}{':…' * lane.many}`", lane.opens, lane.succeeds, lane.fails, lane.about) for lane in LANES),
         ),
         "Phases": table(
-            ("phase", "lane", "ends its lane", "an open one waits for", "slow after s", "stuck after s", "cause"),
             (
-                (f"`{p.name}`", p.lane, "yes" * p.terminal, p.waits_on, p.slow_after_s, p.stuck_after_s, p.cause)
+                "phase",
+                "lane",
+                "ends its lane",
+                "an open one waits for",
+                "slow after s",
+                "stuck after s",
+                "cause",
+                "OpenTelemetry",
+            ),
+            (
+                (
+                    f"`{p.name}`",
+                    p.lane,
+                    "yes" * p.terminal,
+                    p.waits_on,
+                    p.slow_after_s,
+                    p.stuck_after_s,
+                    p.cause,
+                    f"`{p.otel_name}`",
+                )
                 for p in PHASES
             ),
         ),

@@ -65,7 +65,7 @@ ATTRIBUTES: Final = (
     Attribute("status", "BIGINT", "http.response.status_code", "the status of the response"),
     Attribute("purpose", "VARCHAR", "turnscope.upstream.purpose", "turn or compaction"),
     Attribute("step", "BIGINT", "turnscope.turn.step", "1 for the first request, 2 and more for post-tool requests"),
-    Attribute("attempt", "BIGINT", "http.request.resend_count", "1 for the first try of a step, 2 and more for retries"),
+    Attribute("attempt", "BIGINT", "turnscope.upstream.attempt", "1 for the first try of a step, 2 and more for retries"),
     Attribute("model", "VARCHAR", "gen_ai.request.model", "the model that was asked for"),
     Attribute("name", "VARCHAR", "gen_ai.tool.name", "the tool, the queue or the client"),
     Attribute("kind", "VARCHAR", "turnscope.item.kind", "what kind of item, tool or trigger"),
