@@ -121,6 +121,16 @@ def test_what_a_file_makes_is_read_by_something(name: str) -> None:
     assert table_of(name) in {*in_sql, *in_python}
 
 
+READ_BY_CODE = {"core/10_glance_parts", "core/12_windows", "core/60_facts"}
+
+
+@pytest.mark.parametrize("name", sorted({*CORE} - READ_BY_CODE))
+def test_each_column_of_a_core_statement_is_read_by_another(name: str) -> None:
+    read = {column for other in (*CORE, *CAUSES) for column in promised_reads(other).get(table_of(name), ())}
+
+    assert {column.name for column in promised_columns(name)} <= read
+
+
 def test_each_cause_has_one_file() -> None:
     assert sorted(map(table_of, CAUSES)) == sorted(phases.CAUSES)
 

@@ -187,13 +187,20 @@ def test_lanes_of_the_lost_process_do_not_hold_a_resumed_turn() -> None:
 
 ATTACHED = M("renderer:web", "renderer_attached", 6)
 LEFT = M("renderer:web", "renderer_detached", 500, {"cursor": 3})
+WORK = (M("upstream:1", "upstream_sent", 600), M("upstream:1", "upstream_completed", 900))
 
 
 @pytest.mark.parametrize(
     ("marks", "now_ms", "expected"),
     [
-        ((ATTACHED, LEFT, DONE), 301_000, ("stuck", "detachment", "detachment.ended_unseen")),
-        ((ATTACHED, LEFT, DONE), 300_999, ("healthy", None, "healthy.completed")),
+        ((ATTACHED, LEFT, *WORK, DONE), 301_000, ("stuck", "detachment", "detachment.ended_unseen")),
+        ((ATTACHED, LEFT, *WORK, DONE), 300_999, ("healthy", None, "healthy.completed")),
+        ((ATTACHED, *WORK, LEFT._replace(ms=999), DONE), LATE_MS, ("healthy", None, "healthy.completed")),
+        (
+            (ATTACHED, *WORK, LEFT._replace(ms=999), DONE._replace(attrs={"cursor": 9})),
+            LATE_MS,
+            ("stuck", "detachment", "detachment.ended_unseen"),
+        ),
         ((ATTACHED, DONE, LEFT._replace(ms=1500)), LATE_MS, ("healthy", None, "healthy.completed")),
         ((ATTACHED, DONE), LATE_MS, ("healthy", None, "healthy.completed")),
         (

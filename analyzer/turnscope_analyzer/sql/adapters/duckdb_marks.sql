@@ -16,7 +16,7 @@ WITH lines AS (
             turn: 'VARCHAR', session: 'VARCHAR', lane: 'VARCHAR', phase: 'VARCHAR', m: 'BIGINT', seq: 'BIGINT',
             proc: 'VARCHAR',
             attrs: 'STRUCT(
-                error_type VARCHAR, purpose VARCHAR, step BIGINT, attempt BIGINT, result VARCHAR, cursor BIGINT,
+                error_type VARCHAR, purpose VARCHAR, step BIGINT, result VARCHAR, cursor BIGINT,
                 chunks BIGINT, progress_at BIGINT, max_gap BIGINT, resumed BOOLEAN, recovered BOOLEAN
             )'
         },

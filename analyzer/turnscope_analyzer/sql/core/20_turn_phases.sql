@@ -1,5 +1,5 @@
 -- turn_phases: every phase of a turn with what came next, on its lane and in its turn.
--- reads:   marks(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, purpose, step, attempt, error_type)
+-- reads:   marks(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, purpose, step, error_type)
 -- reads:   marks(chunks, max_gap, resumed, recovered, live_chunks, progress_at, live_progress_at, live_keepalives)
 -- reads:   vocabulary(phase, terminal)
 -- column:  turn_id VARCHAR          -- the turn
@@ -14,7 +14,6 @@
 -- column:  terminal BOOLEAN         -- the phase ends its lane
 -- column:  purpose VARCHAR          -- turn or compaction, of the lane's request; a compaction serves itself
 -- column:  step BIGINT              -- of the lane's request, NULL where there is none
--- column:  attempt BIGINT           -- of the lane's request
 -- column:  lane_next_ns BIGINT      -- next mark on the lane, NULL while it is the last
 -- column:  turn_next_ns BIGINT      -- next mark of the turn's own work, NULL while it is the last
 -- column:  silence_ns BIGINT        -- longest silence until the lane's next mark, if the stream was counted
@@ -36,7 +35,6 @@ SELECT
     word.terminal,
     CASE WHEN mark.lane_kind = 'compaction' THEN 'compaction' ELSE max(mark.purpose) OVER lane_order END AS purpose,
     max(mark.step) OVER lane_order AS step,
-    max(mark.attempt) OVER lane_order AS attempt,
     lead(mark.at_ns) OVER lane_order AS lane_next_ns,
     lead(mark.at_ns) OVER own_order AS turn_next_ns,
     CASE

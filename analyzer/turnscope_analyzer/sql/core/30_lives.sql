@@ -1,13 +1,13 @@
 -- lives: where each turn stands on its own lane.
--- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, error_type, resumed, terminal, lane_next_ns)
--- reads:   marks(turn_id, session_id, phase, at_ns, recovered)
+-- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, resumed, terminal, lane_next_ns)
+-- reads:   marks(turn_id, session_id, lane_kind, phase, at_ns, recovered)
 -- column:  turn_id VARCHAR       -- the turn
 -- column:  session_id VARCHAR    -- its session
 -- column:  accepted_ns BIGINT    -- when it was accepted, NULL where that is not on file
 -- column:  ended_phase VARCHAR   -- its terminal phase, NULL while it has none
 -- column:  ended_ns BIGINT       -- when it ended
 -- column:  ended_seq BIGINT      -- the mark that ended it
--- column:  ended_error VARCHAR   -- why it failed, as that mark says
+-- column:  worked_ns BIGINT      -- the last mark of a request, a tool or other work
 -- column:  closing_ns BIGINT     -- lanes that opened before this are closed: the turn ended or was taken over
 -- column:  recovered_ns BIGINT   -- last life of its process, where recover() closed the turn and nobody went on with it
 -- grain:   one row per turn
@@ -17,8 +17,7 @@ WITH turn_lane AS (
         max(phase.at_ns) FILTER (WHERE phase.terminal OR phase.resumed) AS closing_ns,
         max(phase.phase) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_phase,
         max(phase.at_ns) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_ns,
-        max(phase.seq) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_seq,
-        max(phase.error_type) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_error
+        max(phase.seq) FILTER (WHERE phase.lane_next_ns IS NULL AND phase.terminal) AS ended_seq
     FROM turn_phases AS phase
     WHERE phase.lane_kind = 'turn'
     GROUP BY phase.turn_id
@@ -29,6 +28,7 @@ all_marks AS (
         mark.turn_id,
         max(mark.session_id) AS session_id,
         min(mark.at_ns) FILTER (WHERE mark.phase = 'accepted') AS accepted_ns,
+        max(mark.at_ns) FILTER (WHERE mark.lane_kind NOT IN ('turn', 'renderer', 'cancel')) AS worked_ns,
         max(mark.at_ns) FILTER (WHERE mark.recovered) AS recovered_ns,
         max(mark.at_ns) FILTER (WHERE coalesce(mark.recovered, FALSE) = FALSE) AS written_ns
     FROM marks AS mark
@@ -42,7 +42,7 @@ SELECT
     lane.ended_phase,
     lane.ended_ns,
     lane.ended_seq,
-    lane.ended_error,
+    turn.worked_ns,
     lane.closing_ns,
     CASE
         WHEN lane.ended_phase IS NULL AND (turn.written_ns IS NULL OR turn.written_ns <= turn.recovered_ns)

@@ -1,6 +1,6 @@
 -- waits: what each turn that has not ended waits in.
 -- reads:   turn_phases(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, error_type, terminal, own)
--- reads:   turn_phases(purpose, step, attempt, live_progress_at_ns, live_keepalives, turn_next_ns, lane_next_ns)
+-- reads:   turn_phases(purpose, step, live_progress_at_ns, live_keepalives, turn_next_ns, lane_next_ns)
 -- reads:   lives(turn_id, ended_phase, closing_ns)
 -- reads:   vocabulary(phase, wait_rank)
 -- column:  turn_id VARCHAR       -- the turn
@@ -13,7 +13,6 @@
 -- column:  error_type VARCHAR    -- what that mark complains of
 -- column:  purpose VARCHAR       -- of the request it belongs to
 -- column:  step BIGINT           -- of that request
--- column:  attempt BIGINT        -- of that request
 -- column:  keepalives BIGINT     -- signs of life of the connection; they are not progress
 -- grain:   one row per turn without a terminal phase
 --
@@ -30,7 +29,6 @@ WITH candidates AS (
         phase.error_type,
         phase.purpose,
         phase.step,
-        phase.attempt,
         phase.live_progress_at_ns,
         phase.live_keepalives,
         row_number() OVER (
@@ -68,7 +66,6 @@ SELECT
     wait.error_type,
     wait.purpose,
     wait.step,
-    wait.attempt,
     wait.live_keepalives AS keepalives
 FROM candidates AS wait
 WHERE wait.choice = 1

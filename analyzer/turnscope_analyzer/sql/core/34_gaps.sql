@@ -9,7 +9,6 @@
 -- column:  gap_ns BIGINT         -- how long, without the time in which the process did not run
 -- column:  overdue BOOLEAN       -- it was past its stuck budget before it was over
 -- column:  seq BIGINT            -- the mark that opened it
--- column:  process_id VARCHAR    -- the process that waited
 -- column:  purpose VARCHAR       -- of the request it belongs to
 -- grain:   one row per turn with such a wait
 --
@@ -87,7 +86,6 @@ SELECT
     ranked.gap_ns,
     coalesce(ranked.gap_ns >= ranked.stuck_after_ns, FALSE) AS overdue,
     ranked.seq,
-    ranked.process_id,
     ranked.purpose
 FROM ranked
 WHERE ranked.place = 1

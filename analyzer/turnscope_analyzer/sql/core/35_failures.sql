@@ -5,7 +5,6 @@
 -- column:  phase VARCHAR       -- the phase that says so
 -- column:  at_ns BIGINT        -- when
 -- column:  seq BIGINT          -- the mark
--- column:  process_id VARCHAR  -- the process that wrote it
 -- column:  error_type VARCHAR  -- why, NULL where it does not say
 -- column:  purpose VARCHAR     -- compaction, where it was the compaction's request
 -- column:  failed_attempts BIGINT -- requests that failed in a row
@@ -70,7 +69,6 @@ SELECT
     ranked.phase,
     ranked.at_ns,
     ranked.seq,
-    ranked.process_id,
     ranked.error_type,
     ranked.purpose,
     ranked.failed_attempts

@@ -3,9 +3,7 @@
 -- reads:   marks(turn_id, phase, at_ns, seq, process_id, result)
 -- reads:   lives(turn_id, ended_phase, ended_ns)
 -- column:  turn_id VARCHAR       -- the turn
--- column:  requested_ns BIGINT   -- when the last stop was asked for
 -- column:  result VARCHAR        -- one of the cancel results
--- column:  reported VARCHAR      -- what the gateway said it came to, NULL where it said nothing
 -- grain:   one row per turn that somebody asked to stop
 --
 -- A stop is believed by what the turn does, not by what is said of it: one that is reported as cancelled while
@@ -28,7 +26,6 @@ WITH moves AS (
 requests AS (
     SELECT
         move.turn_id,
-        max(move.at_ns) FILTER (WHERE move.phase = 'cancel_requested') AS requested_ns,
         max(move.at_ns) FILTER (WHERE move.phase = 'cancel_result') AS reported_ns,
         max(move.result) FILTER (WHERE move.phase = 'cancel_result' AND move.place = 1) AS reported
     FROM moves AS move
@@ -49,7 +46,6 @@ work AS (
 
 SELECT
     request.turn_id AS turn_id,
-    request.requested_ns,
     CASE
         WHEN request.reported = 'cancelled'
             AND (
@@ -61,9 +57,7 @@ SELECT
         WHEN lives.ended_phase = 'cancelled' THEN 'cancelled'
         WHEN lives.ended_phase IS NOT NULL THEN 'already_completed'
         ELSE 'unknown'
-    END AS result,
-    request.reported
+    END AS result
 FROM requests AS request
 INNER JOIN lives ON request.turn_id = lives.turn_id
 LEFT JOIN work ON request.turn_id = work.turn_id
-WHERE request.requested_ns IS NOT NULL OR request.reported_ns IS NOT NULL

@@ -5,7 +5,6 @@
 -- reads:   limits(process_id, phase, slow_after_ns, stuck_after_ns)
 -- column:  turn_id VARCHAR        -- the turn
 -- column:  age_ns BIGINT          -- since the last progress, without the time in which the process did not run
--- column:  frozen_ns BIGINT       -- that time, NULL when there was none
 -- column:  slow_after_ns BIGINT   -- the limits of the phase
 -- column:  stuck_after_ns BIGINT  -- NULL where no length of it is an error
 -- grain:   one row per wait
@@ -32,7 +31,6 @@ SELECT
         WHEN frozen.frozen_ns > 0 THEN process.horizon_ns - wait.silent_ns - frozen.frozen_ns
         ELSE process.horizon_ns - wait.silent_ns
     END AS age_ns,
-    frozen.frozen_ns,
     limits.slow_after_ns,
     limits.stuck_after_ns
 FROM waits AS wait

@@ -1,5 +1,5 @@
 -- turns: one row of facts a turn, all that the verdict rests on.
--- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, recovered_ns)
+-- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, worked_ns, recovered_ns)
 -- reads:   turn_phases(turn_id, process_id, own, turn_next_ns)
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
 -- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, keepalives)
@@ -21,6 +21,7 @@
 -- column:  ended_phase VARCHAR       -- its terminal phase, NULL while it has none
 -- column:  ended_ns BIGINT           -- when it ended
 -- column:  ended_seq BIGINT          -- the mark that ended it
+-- column:  worked_ns BIGINT          -- the last mark of a request, a tool or other work
 -- column:  recovered_ns BIGINT       -- last life of its process, where recover() closed it
 -- column:  wait_lane VARCHAR         -- what it waits in, NULL when it has ended
 -- column:  wait_phase VARCHAR        -- the phase
@@ -71,6 +72,7 @@ SELECT
     lives.ended_phase,
     lives.ended_ns,
     lives.ended_seq,
+    lives.worked_ns,
     lives.recovered_ns,
     wait.lane AS wait_lane,
     wait.phase AS wait_phase,

@@ -1,6 +1,6 @@
 -- standing: the state of each turn, and the wait or failure that decides it.
 -- reads:   turns(turn_id, fate, horizon_ns, shows_requests, shows_ends, ended_phase, ended_ns, ended_seq, recovered_ns)
--- reads:   turns(wait_lane, wait_phase, wait_since_ns, wait_seq, wait_purpose, wait_error)
+-- reads:   turns(worked_ns, wait_lane, wait_phase, wait_since_ns, wait_seq, wait_purpose, wait_error)
 -- reads:   turns(age_ns, slow_after_ns, stuck_after_ns, gap_lane, gap_phase, gap_since_ns, gap_ns, gap_overdue)
 -- reads:   turns(gap_seq, gap_purpose)
 -- reads:   turns(failure_lane, failure_phase, failure_ns, failure_seq, failure_error, failure_purpose)
@@ -18,6 +18,8 @@
 -- column:  overdue BOOLEAN      -- the wait is past its stuck budget
 -- column:  troubled BOOLEAN     -- what decides has a cause that is to be found
 -- grain:   one row per turn
+--
+-- A client is told from one that has seen enough by its cursor; without one, by work that went on after it had left.
 WITH looked AS (
     SELECT
         turns.*,
@@ -29,7 +31,10 @@ WITH looked AS (
             WHEN turns.ended_phase IN ('completed', 'failed') AND turns.attached = 0
                 THEN turns.left_ns < turns.ended_ns
                     AND turns.horizon_ns - turns.ended_ns >= turns.unseen_after_ns
-                    AND (turns.seen IS NULL OR turns.sent IS NULL OR turns.seen < turns.sent)
+                    AND CASE
+                        WHEN turns.seen IS NULL OR turns.sent IS NULL THEN turns.left_ns < turns.worked_ns
+                        ELSE turns.seen < turns.sent
+                    END
             WHEN turns.ended_phase IN ('completed', 'failed')
                 THEN turns.seen < turns.sent AND turns.horizon_ns - turns.ended_ns >= turns.unseen_after_ns
             WHEN turns.ended_phase IS NULL AND turns.attached = 0

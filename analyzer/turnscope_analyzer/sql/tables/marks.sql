@@ -13,7 +13,6 @@ CREATE TABLE marks (
     error_type VARCHAR,
     purpose VARCHAR,
     step BIGINT,
-    attempt BIGINT,
     result VARCHAR,
     cursor BIGINT,
     chunks BIGINT,
