@@ -93,15 +93,9 @@ class Track(Scope):
     def record(  # noqa: PLR0912
         self, phase: str, lane: str | None, attrs: _Mark, seq: int = 0, slot: Slot | None = None, *, given: bool = False
     ) -> int:
-        """Write a mark and return its seq; 0 when nothing was written.
+        """Write a mark and return its seq, 0 when nothing was written; *attrs* belong to the mark from now on.
 
-        Args:
-            phase: What was reached.
-            lane: Whole name of the lane, ``None`` where its kind has only one; or as the user gave it, with *given*.
-            attrs: Belong to the mark from now on.
-            seq: If it was drawn before.
-            slot: Holds the progress of the phase.
-            given: The lane is yet to be found and checked.
+        *lane* is ``None`` where its kind has only one; with *given* it is the user's word for it, yet to be checked.
         """
         recorder = self._recorder
         if not recorder.enabled:
@@ -140,8 +134,7 @@ class Track(Scope):
                 line = _dumps(mark, None, _LINE)
             except TypeError:  # an integer beyond 64 bits: the one plain value that does not fit
                 line = self._encode_reduced(mark, attrs)
-            if len(line) > LONGEST_LINE:
-                line = self._shorten(mark, attrs)
+            line = line if len(line) <= LONGEST_LINE else self._shorten(mark, attrs)
             # Held before it is appended: if another thread rolls in between, it is carried too, and not lost.
             latest = (line, lane, phase, mono_ns, wall_ns, seq, slot, kind)
             if is_step:
