@@ -98,9 +98,10 @@ NAMES = {
     "sdk_batch": "SDK span + batch processor, exporter that does nothing",
     "logfire": "logfire span, no exporter",
     "eliot": "eliot action to a file",
-    "mark": "mark(), 4 attributes",
-    "two_marks": "two marks, 6 + 2 attributes",
-    "phase": "with phase(), 6 attributes",
+    "mark": "turn.mark(), 4 attributes",
+    "current_mark": "turnscope.mark(), finds the turn itself",
+    "two_marks": "two turn.mark(), 6 + 2 attributes",
+    "phase": "with turn.phase(), 6 attributes",
     "tool": "with tool(), 6 + 2 attributes",
     "request": "with upstream(), 6 + 2 attributes",
 }

@@ -116,13 +116,20 @@ def _turnscope(make_op: Callable[[Any, Any], Op]) -> Recorder:
     return recorder
 
 
-def _mark(turnscope: Any, _turn: Any) -> Op:
-    mark = turnscope.mark
+def _mark(_turnscope: Any, turn: Any) -> Op:
+    return _mark_by(turn.mark)
+
+
+def _current_mark(turnscope: Any, _turn: Any) -> Op:
+    return _mark_by(turnscope.mark)
+
+
+def _mark_by(mark: Callable[..., None]) -> Op:
     return lambda: mark("response_headers", "upstream:1", status=200, model="gpt-5-codex", attempt=1, step=2)
 
 
-def _two_marks(turnscope: Any, _turn: Any) -> Op:
-    mark = turnscope.mark
+def _two_marks(_turnscope: Any, turn: Any) -> Op:
+    mark = turn.mark
 
     def op() -> None:
         mark(
@@ -139,8 +146,8 @@ def _two_marks(turnscope: Any, _turn: Any) -> Op:
     return op
 
 
-def _phase(turnscope: Any, _turn: Any) -> Op:
-    phase = turnscope.phase
+def _phase(_turnscope: Any, turn: Any) -> Op:
+    phase = turn.phase
 
     def op() -> None:
         with phase(
@@ -185,6 +192,7 @@ RECORDERS: dict[str, Recorder] = {
     "logfire": _logfire,
     "eliot": _eliot,
     "mark": _turnscope(_mark),
+    "current_mark": _turnscope(_current_mark),
     "two_marks": _turnscope(_two_marks),
     "phase": _turnscope(_phase),
     "tool": _turnscope(_tool),
