@@ -11,7 +11,7 @@ from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.sources.journal import Journals
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
@@ -34,9 +34,9 @@ def files_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     read: list[int] = []
     scan = Journals._scan
 
-    def counting(self: Journals, engine: Engine, known: Collection[str]) -> None:
-        read.append(len(self.segments) - len(known))
-        scan(self, engine, known)
+    def counting(self: Journals, engine: Engine, progress: Callable[[int], None]) -> None:
+        read.append(len(self.segments) - len(self._scanned))
+        scan(self, engine, progress)
 
     with monkeypatch.context() as patched:
         patched.setattr(Journals, "_scan", counting)

@@ -114,8 +114,7 @@ class _Analysis:
         engine.load("error_kinds", error_kind_rows())
         configured = [process.budgets() for process in self.journals.processes.values()]
         engine.load("capture", [{"plain_below_ns": plain_below_ns([*configured, limits_of(self.question.budgets)])}])
-        self.journals.glance(engine)
-        self._advance(self.found.segments)
+        self.journals.glance(engine, self._advance)
         if self.question.closely is not None:
             engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [self.question.closely])
         engine.load("plain", [{"turns": engine.rows("SELECT count(*) FROM glance WHERE plain")[0][0]}])
@@ -131,7 +130,7 @@ class _Analysis:
                 self.found.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
                 continue
             finally:
-                self._advance([path])
+                self._advance(_size(path))
             self._add(capture)
         engine.load("marks", (mark_row(mark) for marks in self._marks.values() for mark in marks))
 
@@ -183,8 +182,8 @@ class _Analysis:
             drops.update(process.drops)
         return dict(drops)
 
-    def _advance(self, files: Iterable[Path]) -> None:
-        self._done_bytes += sum(map(_size, files))
+    def _advance(self, n_bytes: int) -> None:
+        self._done_bytes += n_bytes
         self._progress(self._done_bytes, self._total_bytes)
 
 

@@ -7,6 +7,7 @@ engine would have to bring. Nothing is read from or written to a database file.
 from __future__ import annotations
 
 import importlib.resources
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-MEMORY_LIMIT: Final = "512MB"
-"""What DuckDB may hold before it spills to the temporary folder."""
+MEMORY_MIB: Final = 256
+"""What DuckDB may hold at first before it spills to the temporary folder; more where a statement cannot do with it."""
 
 _SQL = importlib.resources.files("turnscope_analyzer") / "sql"
 
@@ -42,7 +43,9 @@ class Engine:
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="turnscope-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
-        self._con = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(self.folder / "spill")})
+        self._memory_mib = MEMORY_MIB
+        self._con = duckdb.connect(config={"temp_directory": str(self.folder / "spill")})
+        self._con.execute(f"SET memory_limit = '{self._memory_mib}MiB'")
         # Every statement orders what has to be ordered; keeping the order of input costs memory.
         self._con.execute("SET preserve_insertion_order = false")
         self._con.execute("SET enable_progress_bar = false")  # it would go to stdout, into the report
@@ -62,38 +65,53 @@ class Engine:
         with path.open("wb") as spool:
             spool.writelines(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
         if path.stat().st_size:
-            self._con.execute(f"COPY {table} FROM '{_quoted(path)}' (FORMAT json, ARRAY false)")
+            self._run(f"COPY {table} FROM '{_quoted(path)}' (FORMAT json, ARRAY false)")
         path.unlink()
 
     def clear(self, table: str) -> None:
         """Empty an input table."""
-        self._con.execute(f"DELETE FROM {table}")
+        self._run(f"DELETE FROM {table}")
 
     def append(self, table: str, name: str) -> None:
         """Append the rows of a statement to a table, column by name."""
-        self._con.execute(f"INSERT INTO {table} BY NAME {statement(name)}")
+        self._run(f"INSERT INTO {table} BY NAME {statement(name)}")
 
     def export(self, name: str, path: Path) -> None:
         """Write the rows of a statement to *path* as Parquet."""
-        self._con.execute(f"COPY ({statement(name)}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
+        self._run(f"COPY ({statement(name)}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
 
     def set(self, variable: str, value: object) -> None:
         """Set a variable that an adapter reads with getvariable()."""
-        self._con.execute(f"SET VARIABLE {variable} = $1", [value])
+        self._run(f"SET VARIABLE {variable} = $1", [value])
 
     def view(self, name: str, adapter: str) -> None:
         """Let *name* stand for the rows of an adapter."""
-        self._con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {statement(adapter)}")
+        self._run(f"CREATE OR REPLACE TEMP VIEW {name} AS {statement(adapter)}")
 
     def build(self, *statements: str) -> None:
         """Run core statements in the given order, each into the table that its name says."""
         for name in statements:
             table = name.partition("/")[2].partition("_")[2]
-            self._con.execute(f"CREATE TABLE {table} AS {statement(name)}")
+            self._run(f"CREATE TABLE {table} AS {statement(name)}")
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
-        return self._con.execute(sql, parameters).fetchall()
+        return self._run(sql, parameters).fetchall()
+
+    def _run(self, sql: str, parameters: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
+        """Execute a statement, with twice the memory as often as it has too little."""
+        try:
+            return self._con.execute(sql, parameters)
+        except duckdb.OutOfMemoryException:
+            if self._memory_mib * 2 > _physical_mib() // 2:
+                raise
+        self._memory_mib *= 2
+        self._con.execute(f"SET memory_limit = '{self._memory_mib}MiB'")
+        return self._run(sql, parameters)
+
+
+def _physical_mib() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
 
 
 def _quoted(path: Path) -> str:

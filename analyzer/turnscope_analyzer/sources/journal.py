@@ -7,7 +7,7 @@ and only those become marks.
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ from turnscope_analyzer.sources.segments import open_segment, with_text
 from turnscope_analyzer.sources.windows import Text, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from turnscope_analyzer.engine import Engine
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 
 _SEARCH_SHARE: Final = 0.2
+"""Share of the marks below which the engine is given only those that matter."""
+
+_BATCH_BYTES: Final = 256 << 20
+"""What the engine scans in one statement; it holds a row for each turn in it."""
 
 
 class Journals:
@@ -51,19 +55,20 @@ class Journals:
         self._gone: set[Path] = set()
         self._strangers: dict[str, Segment] = {}
 
-    def glance(self, engine: Engine) -> None:
-        """Look at every mark once, or at what is kept of that: fills ``glance``."""
+    def glance(self, engine: Engine, progress: Callable[[int], None]) -> None:
+        """Look at every mark once, or at what is kept of that: fills ``glance``; *progress* gets the bytes done."""
         self._load_files(engine)
         self._cache = GlanceCache(self.segments)
-        known = self._cache.load(engine)
+        self._scanned = set(self._cache.load(engine))
         try:
-            self._scan(engine, known)
+            self._scan(engine, progress)
         except duckdb.Error:
-            self._mend(engine, {str(segment.text) for segment in self.segments if self._is_broken(segment)}, known)
+            self._mend(engine, {str(segment.text) for segment in self.segments if self._is_broken(segment)})
+            self._scan(engine, progress)
         strange = engine.rows("SELECT file FROM glance_parts WHERE turn_id IS NULL AND marks > notes")
         if strange:
-            known = {str(segment.text) for segment in self.segments}
-            self._mend(engine, {file for (file,) in strange}, known)
+            self._mend(engine, {file for (file,) in strange})
+            self._scan(engine, progress)
         engine.build("core/11_glance")
 
     def fetch(self, engine: Engine) -> None:
@@ -152,8 +157,8 @@ class Journals:
         data = self._data(segment)
         return not data or is_overlong(data)
 
-    def _mend(self, engine: Engine, files: Collection[str], known: Collection[str]) -> None:
-        """Put copies without what is no record in place of *files*, and scan all that are not *known*."""
+    def _mend(self, engine: Engine, files: Collection[str]) -> None:
+        """Put copies without what is no record in place of *files*; these are yet to be scanned."""
         for place, segment in enumerate(self.segments):
             if str(segment.text) in files:
                 data = self._data(segment)
@@ -161,7 +166,6 @@ class Journals:
                 self.rejects += rejects
                 self.segments[place] = with_text(segment, blanked(data, rejects), self._copies)
         self._load_files(engine)
-        self._scan(engine, known)
 
     def _know_strangers(self, engine: Engine) -> bool:
         """Find the processes of marks that no header names, and take the header that they stand under for theirs.
@@ -204,12 +208,16 @@ class Journals:
         engine.clear("files")
         engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
 
-    def _scan(self, engine: Engine, known: Collection[str]) -> None:
-        files = [str(segment.text) for segment in self.segments if str(segment.text) not in known]
-        if files:
-            engine.set("segment_files", files)
+    def _scan(self, engine: Engine, progress: Callable[[int], None]) -> None:
+        """Scan what is yet to be scanned, so much at a time that the memory for it is bounded."""
+        left = [segment for segment in self.segments if str(segment.text) not in self._scanned]
+        for _, batch in groupby(zip(left, accumulate(s.text_bytes for s in left), strict=True), key=_batch_of):
+            files = [segment for segment, _ in batch]
+            engine.set("segment_files", [str(segment.text) for segment in files])
             engine.view("scan", "adapters/duckdb_journal")
             engine.append("glance_parts", "core/10_glance_parts")
+            self._scanned.update(str(segment.text) for segment in files)
+            progress(sum(segment.text_bytes for segment in files))
 
     def _load_clocks(self, engine: Engine) -> None:
         engine.clear("clocks")
@@ -236,3 +244,7 @@ class Journals:
                 for slot in process.slots()
             ),
         )
+
+
+def _batch_of(segment_and_end: tuple[Segment, int]) -> int:
+    return segment_and_end[1] // _BATCH_BYTES
