@@ -67,7 +67,7 @@ def test_a_session_named_like_a_number_does_not_garble_the_report() -> None:
     ("said", "kept"),
     [
         ("cannot read /home/bob/notes/a.jsonl:3", "cannot read a.jsonl:3"),
-        ("see ~/work/secret/x and ../../bob/y", "see x and y"),
+        ("see ~/jobs/secret/x and ../../bob/y", "see x and y"),
         (r"C:\Users\bob\x.db is locked", "x.db is locked"),
         ("GET https://api.example.com/v1/x 429", "GET https://api.example.com/v1/x 429"),
         ("read and/or write, 3 / 4", "read and/or write, 3 / 4"),
