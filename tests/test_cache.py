@@ -117,13 +117,16 @@ def test_many_small_files_are_put_together(tmp_path: Path, cache: Path, monkeypa
     assert files_read(tmp_path, monkeypatch) == 0
 
 
-def test_what_nobody_used_for_long_is_forgotten(tmp_path: Path, cache: Path) -> None:
-    old = cache / "another journal" / "old.parquet"
-    old.parent.mkdir()
-    old.write_bytes(b"")
-    os.utime(old, (0, 0))
+def test_of_what_nobody_used_for_long_only_our_own_is_forgotten(tmp_path: Path, cache: Path) -> None:
+    ours = cache / "turnscope-glance-0123456789abcdef" / "18e9faac10dee2f7-13899.parquet"
+    others = [cache / "photos" / "18e9faac10dee2f7-13899.parquet", ours.with_name("notes.txt")]
+    for file in (ours, *others):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+        os.utime(file, (0, 0))
     record(tmp_path)
 
     analyze([tmp_path])
 
-    assert not old.exists()
+    assert not ours.exists()
+    assert all(file.exists() for file in others)

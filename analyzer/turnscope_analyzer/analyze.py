@@ -6,13 +6,13 @@ import os
 from collections import Counter, defaultdict
 from dataclasses import replace
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from turnscope_analyzer.classify import classify
 from turnscope_analyzer.discover import discover
 from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
-from turnscope_analyzer.model import Reject, Report, SourceRead
+from turnscope_analyzer.model import STATE_ORDER, Reject, Report, SourceRead
 from turnscope_analyzer.question import Question
 from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 from turnscope_analyzer.sources.journal import Journals
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.discover import Found
     from turnscope_analyzer.model import Capture, Mark, Process, Verdict
-
-_STATE_ORDER: Final = ("stuck", "orphaned", "waiting", "failed", "slow", "not_determinable", "cancelled", "healthy")
-"""The order of a report: what somebody has to do something about comes first."""
 
 
 def analyze(
@@ -202,7 +199,7 @@ def _as_of(process: Process, now_ns: int) -> Process:
 
 def _urgency(judgement: Judgement) -> tuple[int, int, str]:
     facts = judgement.facts
-    return _STATE_ORDER.index(facts.state), -(facts.age_ns or 0), facts.turn_id
+    return STATE_ORDER.index(facts.state), -(facts.age_ns or 0), facts.turn_id
 
 
 def _size(path: Path) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _KEEP_S: Final = 30 * 86_400
 """A kept glance that nobody used for so long is deleted."""
+
+_FOLDER_NAME: Final = "turnscope-glance-"
+_FILE_NAME: Final = re.compile(r"[0-9a-f]+-\d+\.(?:parquet|tmp)")
 
 _MOST_FILES: Final = 16
 """More files than this are put together into one."""
@@ -77,8 +81,9 @@ class GlanceCache:
         """Delete what nobody used for long, also of other journals."""
         assert self._folder is not None
         with suppress(OSError):
-            for file in self._folder.parent.glob("*/*"):
-                if time.time() - file.stat().st_mtime > _KEEP_S:
+            for file in self._folder.parent.glob(f"{_FOLDER_NAME}*/*"):
+                # The folder may be the user's own and hold other things: only what bears our name is ours.
+                if _FILE_NAME.fullmatch(file.name) and time.time() - file.stat().st_mtime > _KEEP_S:
                     file.unlink()
 
 
@@ -98,7 +103,7 @@ def _folder(files: Iterable[str]) -> Path | None:
     chosen = os.environ.get("TURNSCOPE_CACHE")
     if not parents or chosen == "":
         return None
-    name = hashlib.sha256("\n".join(parents).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    name = _FOLDER_NAME + hashlib.sha256("\n".join(parents).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     if chosen:
         return Path(chosen) / name
     base = os.environ.get("XDG_CACHE_HOME")

@@ -8,7 +8,7 @@ clock on the wall said; people are shown that one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 Fate = Literal["running", "ended", "killed", "unknown"]
 """``ended`` said goodbye, ``killed`` is gone without one, ``unknown`` cannot be told from here."""
+
+STATE_ORDER: Final[tuple[State, ...]] = (
+    "stuck",
+    "orphaned",
+    "waiting",
+    "failed",
+    "slow",
+    "cancelled",
+    "not_determinable",
+    "healthy",
+)
+"""What a reader has to look at first stands first."""
 
 Value = str | int | float | bool | None
 

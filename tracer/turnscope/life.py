@@ -254,6 +254,11 @@ def read_life(path: Path) -> Life:
     )
 
 
+def slot_offset(index: int) -> int:
+    """Return where slot *index* begins in a life file."""
+    return 8 * (_SLOTS + index * _SLOT_WORDS)
+
+
 def last_pulse_ns(folder: Path, process_id: str) -> int | None:
     """Return the wall clock of a process's last pulse, ns; None when it left none that can be read."""
     try:

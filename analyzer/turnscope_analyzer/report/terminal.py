@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import instant_words
+from turnscope_analyzer.model import STATE_ORDER
 from turnscope_analyzer.report.block import brief_block, full_block, location
 from turnscope_analyzer.report.waterfall import render_waterfall
 from turnscope_analyzer.report.wording import (
-    STATE_ORDER,
     count_causes,
     counted,
     headline,

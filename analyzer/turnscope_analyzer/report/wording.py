@@ -10,6 +10,8 @@ import os
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
+from turnscope_analyzer.model import STATE_ORDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -19,18 +21,6 @@ if TYPE_CHECKING:
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-
-STATE_ORDER: Final[tuple[State, ...]] = (
-    "stuck",
-    "orphaned",
-    "waiting",
-    "failed",
-    "slow",
-    "cancelled",
-    "not_determinable",
-    "healthy",
-)
-"""What a reader has to look at first stands first."""
 
 OPEN_STATES: Final = frozenset({"stuck", "orphaned", "waiting"})
 """States of a turn that has not ended: its phase is still open at the horizon."""

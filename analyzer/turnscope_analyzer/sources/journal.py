@@ -111,9 +111,12 @@ class Journals:
             "SELECT process_id, max(last_m), sum(breaks) > 0 "
             "FROM glance_parts INNER JOIN files USING (file) GROUP BY process_id"
         )
-        lives = {process_id: (last_m, noted) for process_id, last_m, noted in seen}
+        lives = {process_id: (last_m, stood_still) for process_id, last_m, stood_still in seen}
         lives |= {stranger: lives[segment.process_id] for stranger, segment in self._strangers.items()}
-        return [self.processes[process_id].facts(*known, now_ns) for process_id, known in lives.items()]
+        return [
+            self.processes[process_id].facts(last_m, now_ns, stood_still=stood_still)
+            for process_id, (last_m, stood_still) in lives.items()
+        ]
 
     def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""

@@ -8,7 +8,7 @@ from dataclasses import astuple, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.errors import JournalFormatError
-from turnscope.life import ENDED, RUNNING, read_life
+from turnscope.life import ENDED, RUNNING, read_life, slot_offset
 from turnscope.phases import PHASE
 from turnscope.process import fate_of
 from turnscope_analyzer.model import Gap, Process
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from turnscope.life import Life, SlotFigures
     from turnscope_analyzer.model import Fate, Value
     from turnscope_analyzer.sources.segments import Segment
-
-_SLOTS_OFFSET: Final = 256
-_SLOT_BYTES: Final = 64
 
 _FRESH_NS: Final = 15_000_000_000
 """A pulse that is younger than this, on a host that cannot be asked, is of a process that lives."""
@@ -74,20 +71,20 @@ class JournalProcess:
             "live_chunks": figures.chunks,
             "live_keepalives": figures.keepalives,
             "life_file": str(self.life_path),
-            "life_offset": _SLOTS_OFFSET + _SLOT_BYTES * int(slot or 0),
+            "life_offset": slot_offset(int(slot or 0)),
         }
 
-    def facts(self, last_m: int | None, noted: bool, now_ns: int | None) -> Process:  # noqa: FBT001
+    def facts(self, last_m: int | None, now_ns: int | None, *, stood_still: bool) -> Process:
         """Return what the verdicts need.
 
         Args:
             last_m: Monotonic time of its last mark, None when it has none.
-            noted: Its segments hold notes besides their headers.
             now_ns: The horizon that the user gave, None to find it out.
+            stood_still: Its segments tell of times in which it did not run, or of a clock that was set.
         """
         fate = self._fate()
         horizon_ns, why = self._horizon(fate, last_m, now_ns)
-        gaps, steps = self._interruptions() if noted else ((), 0)
+        gaps, steps = self._interruptions() if stood_still else ((), 0)
         return Process(
             process_id=self.process_id,
             source="journal",
