@@ -52,7 +52,8 @@ def head_of(path: Path) -> bytes:
     head = bytearray()
     with open_plain(path) as file:
         try:
-            while len(head) < HEAD_BYTES and (block := file.read(HEAD_BYTES - len(head))):
+            # In small portions: one that meets the damage is lost as a whole.
+            while len(head) < HEAD_BYTES and (block := file.read(4_096)):
                 head += block
         except DAMAGED:
             # What came before the damage tells the kind; the reader will say where it is.
