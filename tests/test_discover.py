@@ -48,7 +48,7 @@ def test_the_head_of_a_damaged_archive_is_what_can_be_read(rollout: Path) -> Non
 
     head = head_of(rollout)
 
-    assert 20_000 < len(head) < len(text)
+    assert 10_000 < len(head) < len(text)
     assert text.startswith(head)
 
 
