@@ -163,6 +163,12 @@ def test_a_turn_that_was_cancelled_in_time_has_no_cause() -> None:
     assert judge([ACCEPTED, STARTED, SENT, M("turn", "cancelled", 9000)], now_ms=LATE_MS)["t1"].cause is None
 
 
+def test_a_recovered_turn_waits_no_longer_than_its_process_lived() -> None:
+    lost = [ACCEPTED, STARTED, SENT, M("turn", "interrupted", 90, {"recovered": True})]
+
+    assert judge(lost, process(now_ms=LATE_MS))["t1"] == ("orphaned", "process_lost", "process_lost.recovered")
+
+
 def test_a_recovered_turn_is_orphaned_until_somebody_resumes_it() -> None:
     lost = [ACCEPTED, STARTED, SENT, M("turn", "interrupted", 90, {"recovered": True})]
     resumed = [
