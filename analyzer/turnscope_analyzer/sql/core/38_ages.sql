@@ -13,7 +13,7 @@
 -- A turn that its process left open waits no longer than that process lived, whoever goes on with its session.
 WITH horizons AS (
     SELECT
-        wait.turn_id,
+        wait.turn_id AS turn_id,
         CASE WHEN lives.recovered_ns IS NOT NULL THEN lives.recovered_ns ELSE process.horizon_ns END AS horizon_ns
     FROM waits AS wait
     INNER JOIN lives ON wait.turn_id = lives.turn_id
@@ -22,7 +22,7 @@ WITH horizons AS (
 
 frozen AS (
     SELECT
-        wait.turn_id,
+        wait.turn_id AS turn_id,
         CAST(sum(
             CASE WHEN pause.until_ns < life.horizon_ns THEN pause.until_ns ELSE life.horizon_ns END
             - CASE WHEN pause.from_ns > wait.silent_ns THEN pause.from_ns ELSE wait.silent_ns END
