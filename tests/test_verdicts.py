@@ -126,6 +126,18 @@ def test_a_failure_that_a_later_attempt_put_right_is_not_why_the_turn_failed() -
     assert judge([ACCEPTED, STARTED, *marks], now_ms=LATE_MS)["t1"] == ("failed", "unknown", "unknown.other_error")
 
 
+def test_a_bare_400_gives_way_to_the_turns_own_error() -> None:
+    marks = [
+        ACCEPTED,
+        STARTED,
+        SENT,
+        M("upstream:1", "upstream_failed", 500, {"error_type": "bad_request"}),
+        M("turn", "failed", 600, {"error_type": "context_length_exceeded"}),
+    ]
+
+    assert judge(marks, now_ms=LATE_MS)["t1"].rule == "context_length.exceeded"
+
+
 def test_chunks_that_still_come_keep_a_stream_from_being_stuck() -> None:
     streaming = M("upstream:1", "first_item", 20, {"live_chunks": 9, "live_progress_at": (LATE_MS - 1000) * 1_000_000})
 
