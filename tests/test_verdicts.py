@@ -232,6 +232,19 @@ def test_a_source_without_requests_never_says_pre_start_or_continuation_loss_for
     assert (before_first.rule.name, before_first.confidence) == ("unknown.requests_not_on_file", "possible")
 
 
+def test_a_source_without_requests_never_says_that_a_failed_one_was_not_retried() -> None:
+    cut = [
+        M(f"upstream:{n}", "upstream_failed", 100 * n, {"error_type": "stream_cut", "purpose": "turn"}) for n in (1, 2)
+    ]
+    told = process(requests=False, now_ms=LATE_MS)
+
+    [twice] = judgements([ACCEPTED, STARTED, *cut], told)
+    [once] = judgements([ACCEPTED, STARTED, *cut[:1]], told)
+
+    assert (twice.rule.name, twice.confidence) == ("transport.retry_not_on_file", "likely")
+    assert (once.rule.name, once.confidence) == ("transport.retry_not_on_file", "possible")
+
+
 def test_a_source_without_ends_is_not_determinable_whatever_came_last() -> None:
     codex = process(fate="unknown", now_ms=LATE_MS, requests=False, ends=False)
 

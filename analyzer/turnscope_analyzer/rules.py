@@ -123,6 +123,9 @@ RULES: Final = (
     Rule("continuation_loss.follow_up_not_on_file", 34, "the step ended and nothing follows; whether the follow-up was "
          "sent is not on file", "Look at the program's log, or at the model's side, for a request after that time.",
          ("tool hang: every call has its result",)),
+    Rule("transport.retry_not_on_file", 34, "the request failed in transport: {error}, {attempts} failed; whether it was "
+         "retried since is not on file", "Check the network, the proxy and the provider's status; the program's log, or "
+         "the model's side, shows whether it still tries.", ("quota or login: no 401, 403 or 429",)),
     Rule("queue_blocked.not_moving", 28, "waits in the queue{detail}",
          "Look at the turn before it in the same session: that is the one to end.",
          ("silent drop: it is in a queue",)),
