@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 if sys.version_info >= (3, 14):
@@ -20,7 +21,7 @@ HEAD_BYTES: Final = 65_536
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
-DAMAGED: Final = (EOFError, gzip.BadGzipFile, zstd.ZstdError)
+DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError)
 """What reading a compressed file can raise beside OSError where it is cut short or damaged."""
 
 
@@ -58,3 +59,13 @@ def head_of(path: Path) -> bytes:
             # What came before the damage tells the kind; the reader will say where it is.
             pass
     return bytes(head)
+
+
+def unpack_zstd(content: bytes, cap_bytes: int) -> bytes | None:
+    """Return what *content*, one zstd frame, holds; None where it is damaged, or holds more than *cap_bytes*."""
+    unpacking = zstd.ZstdDecompressor()
+    try:
+        plain: bytes = unpacking.decompress(content, cap_bytes + 1)
+    except zstd.ZstdError:
+        return None
+    return plain if unpacking.eof and len(plain) <= cap_bytes else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.sources.codex.home import is_codex, read_codex
+from turnscope_analyzer.sources.otlp.decode import is_otlp
+from turnscope_analyzer.sources.otlp.source import read_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,5 +33,8 @@ class Source(NamedTuple):
     read: Callable[[Sequence[Path], Callable[[int], None]], Iterator[Capture]]
 
 
-SOURCES: Final[tuple[Source, ...]] = (Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),)
+SOURCES: Final[tuple[Source, ...]] = (
+    Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),
+    Source("otlp", "OpenTelemetry files (spans and log records; JSON, protobuf, Jaeger's JSON)", is_otlp, read_otlp),
+)
 """In the order in which they are asked; the first that claims a file gets it."""
