@@ -23,8 +23,8 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from codex_kit import SHARED as CAPTURES
-from turnscope_analyzer.sources.codex.records import Rejects
 from turnscope_analyzer.sources.otlp.decode import read_records
+from turnscope_analyzer.sources.rejects import Rejects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer as WriteableBuffer
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.otlp.records import LogRecord, Span
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _BUFFER_BYTES: Final = 1 << 20
 

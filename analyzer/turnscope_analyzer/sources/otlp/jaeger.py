@@ -10,8 +10,8 @@ from turnscope_analyzer.sources.otlp.records import Span, SpanEvent
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.otlp.records import Attribute
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _KINDS: Final = {"internal": 1, "server": 2, "client": 3, "producer": 4, "consumer": 5}
 

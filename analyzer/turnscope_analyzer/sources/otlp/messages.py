@@ -18,7 +18,7 @@ from turnscope_analyzer.sources.otlp.wire import signal_of, varint
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from turnscope_analyzer.sources.codex.records import Rejects
+    from turnscope_analyzer.sources.rejects import Rejects
 
 CAP_BYTES: Final = 64 << 20
 """A larger request is put aside: the protocol recommends to refuse it."""

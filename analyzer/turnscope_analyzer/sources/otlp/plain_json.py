@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator, Mapping
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.otlp.records import Attribute
+    from turnscope_analyzer.sources.rejects import Rejects
 
 REMOTE: Final = 0x300
 """The flags of a span whose parent is known to be remote: bit 8 says that it is known, bit 9 that it is so."""

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable, Iterator, Mapping
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.otlp.records import Attribute
     from turnscope_analyzer.sources.otlp.wire import Signal
+    from turnscope_analyzer.sources.rejects import Rejects
 
 
 def parses(message: bytes) -> bool:

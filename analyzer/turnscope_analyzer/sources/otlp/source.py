@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture
-from turnscope_analyzer.sources.codex.records import Rejects
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.otlp.records import Span
+from turnscope_analyzer.sources.rejects import Rejects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
