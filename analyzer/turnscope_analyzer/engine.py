@@ -48,8 +48,9 @@ class Engine:
         self._folder = TemporaryDirectory(prefix="turnscope-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         self._memory_mib = MEMORY_MIB
-        config = {"temp_directory": str(self.folder / "spill")}
-        self._con = duckdb.connect(config=config if threads is None else {**config, "threads": str(threads)})
+        self._con = duckdb.connect(config={"temp_directory": str(self.folder / "spill")})
+        if threads is not None:
+            self._con.execute(f"SET threads = {threads}")
         self._con.execute(f"SET memory_limit = '{self._memory_mib}MiB'")
         # Every statement orders what has to be ordered; keeping the order of input costs memory.
         self._con.execute("SET preserve_insertion_order = false")
