@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from turnscope_analyzer.classify import Facts, Judgement
-    from turnscope_analyzer.model import Mark, Process
+    from turnscope_analyzer.model import Finding, Mark, Process
 
 
 class Explainer:
     """Words for one judgement.
 
-    *marks* are those of its turn, *processes* all that wrote any; *holder* is the turn that its session is busy with.
+    *marks* are those of its turn, *processes* all that wrote any; *holder* is the turn that its session is busy with,
+    *findings* are what its store says against its records.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class Explainer:
         marks: Iterable[Mark],
         processes: Mapping[str, Process],
         holder: Judgement | None = None,
+        findings: tuple[Finding, ...] = (),
     ) -> None:
         self.facts: Facts = judgement.facts
         self.judgement = judgement
         self.holder = holder
+        self.findings = findings
         self.marks: Sequence[Mark] = sorted(marks, key=lambda mark: (mark.at_ns, mark.seq, mark.process_id))
         self.processes = processes
         self.process = processes[self.facts.process_id]
@@ -59,6 +62,7 @@ class Explainer:
             cancel=facts.cancel,
             evidence=tuple(self._evidence()),
             counter_evidence=tuple(self._counter_evidence()),
+            findings=self.findings,
             ruled_out=rule.ruled_out,
             not_seen=tuple(self._not_seen()),
             next_step=rule.next_step,

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.codex.records import Rejects, Timeline, is_rollout, iter_records
+from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
 from turnscope_analyzer.sources.codex.thread import Thread
+from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -34,6 +36,7 @@ def read_rollout(
     *,
     held: Collection[str] = frozenset(),
     now_ns: Callable[[], int] = time.time_ns,
+    progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Capture:
     """Read one rollout into marks, in order of their times, and its process or processes.
 
@@ -44,14 +47,15 @@ def read_rollout(
         path: The file; told to be a rollout by `is_rollout`.
         held: Real paths of the files that a live process has open for writing, from `open_files`.
         now_ns: The wall clock, asked only for a file that is held.
+        progress: Called now and then with the bytes that were read since the last call.
 
     Raises:
-        OSError: The file cannot be opened or read. Bad content never raises, it is listed in ``rejects``.
+        OSError: The file cannot be opened. Bad content never raises, it is listed in ``rejects``.
     """
     rejects = Rejects(str(path))
     timeline = Timeline()
     thread = Thread()
-    for record in iter_records(path, rejects, timeline):
+    for record in iter_records(path, rejects, timeline, progress):
         thread.feed(record)
     capture = Capture(rejects=rejects.all())
     if timeline.wall_ns is None:

@@ -1,0 +1,35 @@
+"""What can be read: one row a source. Adding one is a module that reads it and a row here.
+
+Journals of our own are not among them: the engine reads those itself, in bulk (``journal``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from turnscope_analyzer.sources.codex.home import is_codex, read_codex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from turnscope_analyzer.model import Capture
+
+
+class Source(NamedTuple):
+    """A kind of records.
+
+    ``claims`` tells by a file's path and the first bytes that it holds, unpacked, whether it is of this kind.
+    ``read`` turns all such files into captures, in any portions; it calls its second argument with the bytes that
+    it is done with. Neither raises for bad content: ``read`` lists it in ``Capture.rejects``, also where a file
+    cannot be opened. ``what`` names the kind to a person.
+    """
+
+    kind: str
+    what: str
+    claims: Callable[[Path, bytes], bool]
+    read: Callable[[Sequence[Path], Callable[[int], None]], Iterator[Capture]]
+
+
+SOURCES: Final[tuple[Source, ...]] = (Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),)
+"""In the order in which they are asked; the first that claims a file gets it."""
