@@ -17,7 +17,7 @@ from turnscope_analyzer.sources.opened import DamagedError
 from turnscope_analyzer.sources.timeline import Timeline, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from turnscope_analyzer.sources.rejects import Rejects
@@ -74,8 +74,7 @@ def iter_records(
         OSError: The file cannot be opened.
     """
     for line in _lines(path, rejects, progress):
-        found = _whole(line, rejects) if line.whole else _long(line, rejects)
-        for offset, length, content in found:
+        for offset, length, content in _found_in(line, rejects):
             envelope = _envelope(content)
             if envelope is None:
                 rejects.add(offset, "JSON, but no rollout record")
@@ -96,6 +95,15 @@ def _lines(path: Path, rejects: Rejects, progress: Callable[[int], None]) -> Ite
 
 
 _Found = tuple[int, int, "Mapping[str, Any]"]
+
+
+def _found_in(line: Line, rejects: Rejects) -> Iterable[_Found]:
+    if not line.whole:
+        return _long(line, rejects)
+    # Nearly every line is one record and nothing else, so that is asked first.
+    if line.head.startswith(b"{") and (content := _parse(line.head)) is not None:
+        return ((line.offset, line.length, content),)
+    return _whole(line, rejects)
 
 
 def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:
