@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from turnscope_analyzer.sources.claude.transcript import is_claude, read_claude
 from turnscope_analyzer.sources.codex.home import is_codex, read_codex
 
 if TYPE_CHECKING:
@@ -31,5 +32,8 @@ class Source(NamedTuple):
     read: Callable[[Sequence[Path], Callable[[int], None]], Iterator[Capture]]
 
 
-SOURCES: Final[tuple[Source, ...]] = (Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),)
+SOURCES: Final[tuple[Source, ...]] = (
+    Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),
+    Source("claude-code", "Claude Code transcripts (projects/*/*.jsonl)", is_claude, read_claude),
+)
 """In the order in which they are asked; the first that claims a file gets it."""
