@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.expected import expected
+from lab.expected import FAILURES, STALLS, expected
 from lab.home import LEVELS, Level
-from lab.scenarios import CASES, Case
+from lab.scenarios import CASES, SCENARIOS, Case
 
 if TYPE_CHECKING:
     from lab.stage import Moment, Stage
     from turnscope_analyzer.model import Evidence, Report, Verdict
-
-pytestmark = pytest.mark.lab
 
 SOURCES: dict[Level, set[str]] = {"rollout": {"codex"}, "logdb": {"codex"}, "otlp": {"codex"}}
 """What the analyzer reads today of what it is given at each level."""
@@ -24,6 +22,7 @@ READ = [level for level in LEVELS if level == "rollout" or SOURCES[level] > SOUR
 """The levels that are more than the rollout: only of those a verdict can be asked."""
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("level", READ)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_was_injected_is_told(stage: Stage, case: Case, level: Level) -> None:
@@ -40,6 +39,7 @@ def test_what_was_injected_is_told(stage: Stage, case: Case, level: Level) -> No
     assert not wrong, "told, and what would be right"
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_turns_go_by_the_ids_that_codex_gave_them(stage: Stage, case: Case) -> None:
     run = stage.run(case)
@@ -49,6 +49,7 @@ def test_turns_go_by_the_ids_that_codex_gave_them(stage: Stage, case: Case) -> N
     assert {verdict.turn_id for verdict in told} >= {turn for turn in run.turns if turn}
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_nothing_is_put_aside_and_evidence_points_at_records(stage: Stage, case: Case) -> None:
     for report in stage.run(case).reports.values():
@@ -58,6 +59,7 @@ def test_nothing_is_put_aside_and_evidence_points_at_records(stage: Stage, case:
         assert [evidence for evidence in pointed if not begins_a_line(evidence)] == []
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_list_of_what_is_read_is_right(stage: Stage, level: Level) -> None:
     """Fails when the analyzer has learnt to read more: then SOURCES has to say so, and the level is checked."""
@@ -66,6 +68,14 @@ def test_the_list_of_what_is_read_is_right(stage: Stage, level: Level) -> None:
     report = stage.run(case).reports["after", level]
 
     assert {source.kind for source in report.sources} == SOURCES[level]
+
+
+def test_every_expectation_is_for_a_scenario() -> None:
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+
+    assert len(by_name) == len(SCENARIOS)
+    assert {by_name[name].open for name in STALLS} == {True}
+    assert {by_name[name].open for name in FAILURES} == {False}
 
 
 def verdicts(report: Report) -> list[Verdict]:
