@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.sources.codex.home import is_codex, read_codex
+from turnscope_analyzer.sources.openclaw.home import is_openclaw, read_openclaw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,5 +32,8 @@ class Source(NamedTuple):
     read: Callable[[Sequence[Path], Callable[[int], None]], Iterator[Capture]]
 
 
-SOURCES: Final[tuple[Source, ...]] = (Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),)
+SOURCES: Final[tuple[Source, ...]] = (
+    Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),
+    Source("openclaw", "OpenClaw state folders and logs", is_openclaw, read_openclaw),
+)
 """In the order in which they are asked; the first that claims a file gets it."""
