@@ -21,19 +21,11 @@ def read_codex(files: Sequence[Path], progress: Callable[[int], None]) -> Iterat
     """Read the files of one or more Codex homes, a capture a thread; *progress* gets the bytes done."""
     held = open_files()
     for path in files:
-        yield _read_thread(path, held)
-        progress(_size(path))
+        yield _read_thread(path, held, progress)
 
 
-def _read_thread(path: Path, held: Collection[str]) -> Capture:
+def _read_thread(path: Path, held: Collection[str], progress: Callable[[int], None]) -> Capture:
     try:
-        return read_rollout(path, held=held)
+        return read_rollout(path, held=held, progress=progress)
     except OSError as error:
         return Capture(rejects=[Reject(str(path), 0, f"cannot be read: {error.strerror}")])
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -8,31 +8,23 @@ from __future__ import annotations
 
 import itertools
 import re
-from datetime import datetime, timezone
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from turnscope_analyzer.model import Reject
 from turnscope_analyzer.sources.lines import Line, iter_lines
+from turnscope_analyzer.sources.opened import DamagedError
+from turnscope_analyzer.sources.timeline import Timeline, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-REJECT_CAP: Final = 1_000
-"""So many bad records of a file are listed; the rest is only counted."""
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _BLANK = b"\0\t\r\n "
 _RECORD_START = b'{"timestamp":"'
 _SKIM_BYTES = 512
-_STEP_NS = 1_000_000_000
-"""A clock that goes back by less is write jitter, by more it was set."""
-
-_END_NS = 9_000_000_000_000_000_000
-"""No time lies later: damaged times add up, and a time has to fit 64 bits."""
-
 _ENVELOPE = re.compile(
     rb'[\s\0]*\{(?:"timestamp"\s*:\s*"([^"]{1,64})"\s*,\s*)?(?:"ordinal"\s*:\s*\d+\s*,\s*)?'
     rb'"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*\{(?:\s*"type"\s*:\s*"(\w+)")?'
@@ -68,69 +60,21 @@ class Record(NamedTuple):
     payload: Mapping[str, Any]
 
 
-class Rejects:
-    """The bad records of one file, listed up to a cap and counted beyond it."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._listed: list[Reject] = []
-        self._first_unlisted = 0
-        self._unlisted = 0
-
-    def add(self, offset: int, reason: str) -> None:
-        """Put the record at *offset* aside."""
-        if len(self._listed) < REJECT_CAP:
-            self._listed.append(Reject(self._file, offset, reason))
-            return
-        if not self._unlisted:
-            self._first_unlisted = offset
-        self._unlisted += 1
-
-    def all(self) -> list[Reject]:
-        """Return what was listed, and one entry from where on how many more were not."""
-        if not self._unlisted:
-            return self._listed
-        return [*self._listed, Reject(self._file, self._first_unlisted, f"and {self._unlisted} more bad records")]
-
-
-class Timeline:
-    """Puts the times on records onto a line that does not go back."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.wall_ns: int | None = None
-        self._at_ns = 0
-        self._shift_ns = 0
-
-    def place(self, wall_ns: int) -> int:
-        """Return the time of a record that says *wall_ns*; count it where the clock was set back before."""
-        back_ns = self._at_ns - (wall_ns + self._shift_ns)
-        if back_ns > _STEP_NS:
-            self._shift_ns += back_ns
-            self.steps += 1
-        self.wall_ns = wall_ns
-        self._at_ns = self.now(wall_ns)
-        return self._at_ns
-
-    def now(self, wall_ns: int) -> int:
-        """Return where the wall clock's *wall_ns* lies, not before the last record."""
-        return min(max(self._at_ns, wall_ns + self._shift_ns), _END_NS)
-
-
 def is_rollout(head: bytes) -> bool:
     """Tell from the first few KiB of a file whether it is a rollout, also one that begins with garbage."""
     return _OLD_HEADER.match(head) is not None or _ROLLOUT.search(head) is not None
 
 
-def iter_records(path: Path, rejects: Rejects, timeline: Timeline) -> Iterator[Record]:
-    """Read the records of *path* in file order; put what is none into *rejects*.
+def iter_records(
+    path: Path, rejects: Rejects, timeline: Timeline, progress: Callable[[int], None] = lambda _bytes: None
+) -> Iterator[Record]:
+    """Read the records of *path* in file order; put what is none into *rejects*, and a rest that cannot be unpacked.
 
     Raises:
-        OSError: The file cannot be opened or read.
+        OSError: The file cannot be opened.
     """
-    for line in iter_lines(path):
-        found = _whole(line, rejects) if line.whole else _long(line, rejects)
-        for offset, length, content in found:
+    for line in _lines(path, rejects, progress):
+        for offset, length, content in _found_in(line, rejects):
             envelope = _envelope(content)
             if envelope is None:
                 rejects.add(offset, "JSON, but no rollout record")
@@ -143,28 +87,23 @@ def iter_records(path: Path, rejects: Rejects, timeline: Timeline) -> Iterator[R
             yield Record(offset, length, timeline.place(wall_ns), wall_ns, name, payload)
 
 
-def parse_time(text: object) -> int | None:
-    """Return the UTC time *text* (``2026-11-21T01:05:56.675Z``) in epoch ns, None where it is not one."""
-    if not isinstance(text, str):
-        return None
-    second_ns = _second_ns(text[:19])
-    fraction = text[19:].rstrip("Z").removeprefix(".")
-    if second_ns is None or (fraction and not (fraction.isascii() and fraction.isdigit())):
-        return None
-    return second_ns + int(fraction[:9].ljust(9, "0"))
-
-
-@lru_cache(maxsize=1_024)
-def _second_ns(text: str) -> int | None:
+def _lines(path: Path, rejects: Rejects, progress: Callable[[int], None]) -> Iterator[Line]:
     try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    # Nanoseconds in 64 bits end in 2262; a year outside is a damaged one.
-    return int(moment.timestamp()) * 1_000_000_000 if 1970 <= moment.year < 2200 else None
+        yield from iter_lines(path, progress=progress)
+    except DamagedError as error:
+        rejects.add(error.offset, error.reason)
 
 
 _Found = tuple[int, int, "Mapping[str, Any]"]
+
+
+def _found_in(line: Line, rejects: Rejects) -> Iterable[_Found]:
+    if not line.whole:
+        return _long(line, rejects)
+    # Nearly every line is one record and nothing else, so that is asked first.
+    if line.head.startswith(b"{") and (content := _parse(line.head)) is not None:
+        return ((line.offset, line.length, content),)
+    return _whole(line, rejects)
 
 
 def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:

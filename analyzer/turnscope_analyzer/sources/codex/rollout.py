@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.codex.records import Rejects, Timeline, is_rollout, iter_records
+from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
 from turnscope_analyzer.sources.codex.thread import Thread
+from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -34,6 +36,7 @@ def read_rollout(
     *,
     held: Collection[str] = frozenset(),
     now_ns: Callable[[], int] = time.time_ns,
+    progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Capture:
     """Read one rollout into marks, in order of their times, and its process or processes.
 
@@ -44,14 +47,15 @@ def read_rollout(
         path: The file; told to be a rollout by `is_rollout`.
         held: Real paths of the files that a live process has open for writing, from `open_files`.
         now_ns: The wall clock, asked only for a file that is held.
+        progress: Called now and then with the bytes that were read since the last call.
 
     Raises:
-        OSError: The file cannot be opened or read. Bad content never raises, it is listed in ``rejects``.
+        OSError: The file cannot be opened. Bad content never raises, it is listed in ``rejects``.
     """
     rejects = Rejects(str(path))
     timeline = Timeline()
     thread = Thread()
-    for record in iter_records(path, rejects, timeline):
+    for record in iter_records(path, rejects, timeline, progress):
         thread.feed(record)
     capture = Capture(rejects=rejects.all())
     if timeline.wall_ns is None:
@@ -79,6 +83,7 @@ def read_rollout(
             )
         )
     capture.marks.extend(_marks(turns, thread_id, str(path)))
+    capture.names.update(_names(turns))
     return capture
 
 
@@ -135,6 +140,16 @@ def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
             offset=draft.offset,
             attrs=draft.attrs,
         )
+
+
+def _names(turns: list[Turn]) -> dict[str, str]:
+    """Return the traces that hold one turn, each with that turn: telemetry may know it by that name alone."""
+    names: dict[str, str | None] = {}
+    for turn in turns:
+        if turn.trace_id is not None and not turn.made:
+            # One trace may go on over many turns where whoever started Codex gave it its own.
+            names[turn.trace_id] = None if turn.trace_id in names else turn.turn_id
+    return {trace_id: turn_id for trace_id, turn_id in names.items() if turn_id is not None}
 
 
 def _process_id(thread_id: str, *, made: bool, mixed: bool) -> str:

@@ -37,6 +37,7 @@ class Turn:
         self.ended = False
         self.prompted = False
         self.other_task = False
+        self.trace_id: str | None = None
         self.marks = Drafts()
         self.requests = Requests(self.marks, settings)
         self._settings = settings
@@ -56,12 +57,13 @@ class Turn:
         elif "started_at" not in record.payload:
             self.requests.copies = "headers"
         trace = record.payload.get("trace_id")
+        self.trace_id = trace if isinstance(trace, str) else self.trace_id
         self.marks.mark(
             record,
             "turn",
             "accepted",
             context_window=number(record.payload, "model_context_window"),
-            trace=trace if isinstance(trace, str) else None,
+            trace=self.trace_id,
         )
         self.marks.mark(record, "turn", "started")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +18,13 @@ from turnscope_analyzer.sources.openclaw.gateway import Boot
 from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns, parsed
 from turnscope_analyzer.sources.openclaw.rows import row_of
 from turnscope_analyzer.sources.openclaw.trajectory import feed_trajectory
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from turnscope_analyzer.sources.opened import unpack_zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.openclaw.folder import Folder
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _TRIES: Final = 4
 _EVENT_BYTES: Final = 4 << 20
@@ -68,7 +63,7 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
         for session_id, key in _select(store, _WINDOWS, rejects):
             folder.keys[_text(session_id)] = _text(key)
         for number, session_id, created_at, text, packed in _select(store, _EVENTS, rejects):
-            event = parsed(text if text is not None else _unpacked(packed))
+            event = parsed(text if text is not None else unpack_zstd(packed or b"", _EVENT_BYTES))
             transcript = folder.transcripts[_text(session_id)]
             if event is None or not transcript.feed(event, Where(file, number), ms_ns(created_at)):
                 rejects.add(number, "a transcript's event that cannot be read")
@@ -168,15 +163,6 @@ def _select(store: sqlite3.Connection, query: str, rejects: Rejects) -> Iterator
             rejects.add(0, f"the database cannot be read: {error}")
     except (sqlite3.DatabaseError, OverflowError) as error:
         rejects.add(0, f"the database is damaged: {error}")
-
-
-def _unpacked(packed: object) -> bytes | None:
-    if not isinstance(packed, bytes):
-        return None
-    try:
-        return bytes(zstd.ZstdDecompressor().decompress(packed, max_length=_EVENT_BYTES))
-    except zstd.ZstdError:
-        return None
 
 
 def _text(value: object) -> str:

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from turnscope_analyzer.model import Reject
-from turnscope_analyzer.sources.codex.records import Rejects
 from turnscope_analyzer.sources.openclaw.database import read_agent_store, read_state_store
 from turnscope_analyzer.sources.openclaw.gateway import read_lock
 from turnscope_analyzer.sources.openclaw.gateway_log import read_log
@@ -17,6 +16,7 @@ from turnscope_analyzer.sources.openclaw.timeline import read_timeline
 from turnscope_analyzer.sources.openclaw.trajectory import feed_trajectory
 from turnscope_analyzer.sources.openclaw.transcript import Transcript
 from turnscope_analyzer.sources.opened import head_of
+from turnscope_analyzer.sources.rejects import Rejects
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.failures import kind_of_status
 from turnscope_analyzer.model import Gap
-from turnscope_analyzer.sources.lines import iter_lines
 from turnscope_analyzer.sources.openclaw.errors import failure_of
 from turnscope_analyzer.sources.openclaw.gateway import Boot
-from turnscope_analyzer.sources.openclaw.records import LINE_BYTES, Entry, Where, parsed, time_ns, word
+from turnscope_analyzer.sources.openclaw.records import Entry, Where, lines, parsed, time_ns, word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.openclaw.folder import Folder
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _FILE_LOG: Final = re.compile(rb'"_meta"\s*:\s*\{')
 _CONSOLE: Final = re.compile(
@@ -63,7 +62,7 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
         OSError: The file cannot be opened or read.
     """
     log = _Log(path, folder)
-    for line in iter_lines(path, LINE_BYTES):
+    for line in lines(path, rejects):
         stamped = _TIME.search(line.head) if line.head.startswith(b"{") else _STAMP.match(line.head)
         at_ns = time_ns(stamped[1].decode()) if stamped else None
         if at_ns is None:

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
-from turnscope_analyzer.sources.codex.records import Rejects, parse_time
 from turnscope_analyzer.sources.lines import iter_lines
+from turnscope_analyzer.sources.opened import DamagedError
+from turnscope_analyzer.sources.timeline import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from turnscope_analyzer.sources.lines import Line
+    from turnscope_analyzer.sources.rejects import Rejects
 
 Store = Literal["audit", "transcript", "trajectory", "row", "pending", "log", "timeline"]
 
@@ -85,13 +89,25 @@ class JsonLine(NamedTuple):
     length: int
 
 
+def lines(path: Path, rejects: Rejects) -> Iterator[Line]:
+    """Read the lines of *path*; a rest that cannot be unpacked goes into *rejects*.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    try:
+        yield from iter_lines(path, LINE_BYTES)
+    except DamagedError as error:
+        rejects.add(error.offset, error.reason)
+
+
 def json_lines(path: Path, rejects: Rejects) -> Iterator[JsonLine]:
     """Read the objects of a JSONL file; lines that are none go into *rejects*.
 
     Raises:
-        OSError: The file cannot be opened or read.
+        OSError: The file cannot be opened.
     """
-    for line in iter_lines(path, LINE_BYTES):
+    for line in lines(path, rejects):
         text = line.head.strip(b"\0\t\r\n ")
         if not text:
             continue

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from turnscope_analyzer.sources.codex.records import Rejects
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _TRIES: Final = 4
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)

@@ -14,9 +14,9 @@ from turnscope_analyzer.sources.openclaw.records import Entry, json_lines, ms_ns
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from turnscope_analyzer.sources.codex.records import Rejects
     from turnscope_analyzer.sources.openclaw.folder import Folder
     from turnscope_analyzer.sources.openclaw.records import JsonLine
+    from turnscope_analyzer.sources.rejects import Rejects
 
 _SCHEMA: Final = re.compile(rb'"schemaVersion"\s*:\s*"openclaw\.diagnostics\.')
 _DISPATCH: Final = "gateway.chat_send.dispatch_inbound"
