@@ -23,9 +23,9 @@ WITH waits_of_all AS (
 completed AS (
     SELECT sum(ended.turns) AS turns
     FROM (
-        SELECT count(*) AS turns FROM lives WHERE lives.ended_phase = 'completed'
+        SELECT CAST(count(*) AS BIGINT) AS turns FROM lives WHERE lives.ended_phase = 'completed'
         UNION ALL
-        SELECT count(*) AS turns FROM settled WHERE settled.ended_phase = 'completed'
+        SELECT CAST(count(*) AS BIGINT) AS turns FROM settled WHERE settled.ended_phase = 'completed'
         UNION ALL
         SELECT plain.turns AS turns FROM plain
     ) AS ended
