@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from turnscope_analyzer.sources.codex.tokens import Meter
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex.records import Record
+
+
+class Placed(Protocol):
+    """What can prove a mark: a record of a rollout, a row of a log."""
+
+    @property
+    def offset(self) -> int:
+        """Where it stands in its file."""
+
+    @property
+    def at_ns(self) -> int:
+        """When it was written, on the timeline of its process."""
+
+    @property
+    def wall_ns(self) -> int:
+        """When it was written, by the clock on the wall."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +56,7 @@ class Draft:
 class Drafts(list[Draft]):
     """The marks of one turn in the order in which they came about."""
 
-    def mark(self, record: Record, lane: str, phase: str, **attrs: Value) -> Draft:
+    def mark(self, record: Placed, lane: str, phase: str, **attrs: Value) -> Draft:
         """Add a mark that *record* proves; attributes that are None are not on file."""
         draft = Draft(lane, phase, record.at_ns, record.wall_ns, record.offset, {})
         draft.tell(**attrs)
