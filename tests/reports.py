@@ -10,7 +10,7 @@ from typing import Final, get_args
 from hypothesis import strategies as st
 
 from turnscope.phases import CANCEL_RESULTS, PHASES, Cause, Confidence, State
-from turnscope_analyzer.model import Evidence, Reject, Report, SourceRead, Stretch, Verdict
+from turnscope_analyzer.model import Evidence, Finding, Reject, Report, SourceRead, Stretch, Verdict
 
 MS: Final = 1_000_000
 S: Final = 1_000 * MS
@@ -98,6 +98,15 @@ FAILED: Final = replace(
     summary="the request failed: connection_refused",
 )
 
+ZOMBIE: Final = Finding(
+    "zombie_row",
+    "k3v9q2m7x1ae",
+    "/srv/gw/sessions.json",
+    None,
+    "the row says running, its transcript ended at 05:06:00Z",
+)
+"""The store of the healthy turn says something else than its records."""
+
 HEALTHY: Final = replace(
     STALLED,
     turn_id="k3v9q2m7x1ae",
@@ -124,7 +133,10 @@ def damaged(whole: Report) -> Report:
     """Return *whole* as it is when records could not be read and marks were lost."""
     rejects = tuple(Reject(SEGMENT, 1000 * n, "not a JSON object") for n in range(7))
     drops = {"no_space": 9, "no_turn": 3, "redacted": 2, "capped": 0}
-    return replace(whole, rejects=rejects, drops=drops, notes=("the host slept for 8 min 20 s; not counted",))
+    shadow = ZOMBIE._replace(name="shadow_store", turn_id=None, what="a second store below the first")
+    return replace(
+        whole, rejects=rejects, drops=drops, findings=(shadow,), notes=("the host slept for 8 min 20 s; not counted",)
+    )
 
 
 def assert_golden(name: str, text: str) -> None:
@@ -146,6 +158,7 @@ _LANE: Final = (
 )
 _PHASE: Final = st.sampled_from([phase.name for phase in PHASES]) | _TEXT
 _EVIDENCE: Final = st.lists(st.builds(Evidence, _TEXT, st.none() | _COUNT, _TEXT), max_size=12)
+_FINDINGS: Final = st.lists(st.builds(Finding, _TEXT, st.none() | _TEXT, _TEXT, st.none() | _COUNT, _TEXT), max_size=3)
 _STRETCHES: Final = st.lists(st.builds(Stretch, _LANE, _PHASE, _TIME, st.none() | _TIME, _TEXT), max_size=12)
 
 verdicts: Final = st.builds(
@@ -165,6 +178,7 @@ verdicts: Final = st.builds(
     cancel=st.none() | st.sampled_from(CANCEL_RESULTS),
     evidence=_EVIDENCE.map(tuple),
     counter_evidence=_EVIDENCE.map(tuple),
+    findings=_FINDINGS.map(tuple),
     ruled_out=st.lists(_TEXT, max_size=3).map(tuple),
     not_seen=st.lists(_TEXT, max_size=3).map(tuple),
     next_step=_TEXT,
@@ -182,6 +196,7 @@ reports: Final = st.builds(
     healthy=st.integers(0, 10**9),
     rejects=st.lists(st.builds(Reject, _TEXT, _COUNT, _TEXT), max_size=8).map(tuple),
     drops=st.dictionaries(_TEXT, _COUNT, max_size=4),
+    findings=_FINDINGS.map(tuple),
     notes=st.lists(_TEXT, max_size=3).map(tuple),
 )
 """Any report of such verdicts."""

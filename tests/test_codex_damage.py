@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codex_kit import CAPTURES, SHARED, THREAD, Rollout, last, story, turns_of
-from turnscope_analyzer.sources.codex import records
+from turnscope_analyzer.sources import rejects
 from turnscope_analyzer.sources.codex.rollout import read_rollout
 
 if TYPE_CHECKING:
@@ -104,8 +105,18 @@ def test_a_last_line_that_was_cut_off_is_named(rollout: Rollout) -> None:
     assert reasons(read) == [f"cut off after {len(whole.splitlines()[-1]) - 39} bytes"]
 
 
+def test_a_packed_rollout_that_is_cut_keeps_the_records_before_the_cut(tmp_path: Path) -> None:
+    whole = read_bytes(tmp_path, TWO_TURNS)
+
+    read = read_bytes(tmp_path, gzip.compress(TWO_TURNS)[:-8])
+
+    assert read.marks == whole.marks
+    assert read.rejects[0].offset == len(TWO_TURNS)
+    assert reasons(read) == ["the compressed data is damaged or cut off; what comes after cannot be read"]
+
+
 def test_bad_records_beyond_the_cap_are_counted(rollout: Rollout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "REJECT_CAP", 3)
+    monkeypatch.setattr(rejects, "REJECT_CAP", 3)
     for _ in range(10):
         rollout.raw(b"x")
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 
-from reports import ORPHANED, STALLED, T0, WAITING, assert_golden, damaged, report, reports
+from reports import ORPHANED, STALLED, T0, WAITING, ZOMBIE, assert_golden, damaged, report, reports
 from turnscope.phases import CANCEL_RESULTS, Cause, Confidence, State
 from turnscope_analyzer.model import Evidence, Report
 from turnscope_analyzer.report.contract import SCHEMA, render_json
@@ -34,12 +34,13 @@ def test_the_report_is_what_the_contract_says() -> None:
 
 
 def test_every_key_is_documented_and_every_documented_key_is_there() -> None:
-    whole = rendered(damaged(report(STALLED)))
+    whole = rendered(damaged(report(replace(STALLED, findings=(ZOMBIE,)))))
 
     assert list(whole) == documented("The object")
     assert list(whole["sources"][0]) == documented("A source")
     assert list(whole["turns"][0]) == documented("A turn")
     assert list(whole["turns"][0]["evidence"][0]) == documented("A record")
+    assert list(whole["turns"][0]["findings"][0]) == documented("A finding")
     assert list(whole["rejects"][0]) == documented("A reject")
 
 

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import gzip
+import os
+import random
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -8,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from turnscope_analyzer.sources import lines
-from turnscope_analyzer.sources.lines import BLOCK_BYTES, TAIL_BYTES, Line, iter_lines
+from turnscope_analyzer.sources.lines import BLOCK_BYTES, CAP_BYTES, TAIL_BYTES, Line, iter_lines
+from turnscope_analyzer.sources.opened import DamagedError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,3 +122,86 @@ def test_lines_of_any_content_and_any_block_size_join_to_the_file(
     assert b"\n".join(line.head for line in found) == content.removesuffix(b"\n")
     assert [line.offset for line in found] == [0, *(line.offset + line.length + 1 for line in found)][: len(found)]
     assert all(line.whole for line in found)
+
+
+MANY = [b'{"n":%d,"noise":"%d"}' % (n, n**3 % 999_983) for n in range(40_000)]
+CONTENT = b"".join(line + b"\n" for line in MANY)
+
+
+def packed_with(packer: str) -> bytes:
+    return gzip.compress(CONTENT, mtime=0) if packer == "gzip" else zstd.compress(CONTENT)
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_a_packed_file_gives_the_lines_and_offsets_that_it_holds_unpacked(tmp_path: Path, packer: str) -> None:
+    plain = list(iter_lines(write(tmp_path, CONTENT)))
+
+    assert list(iter_lines(write(tmp_path, packed_with(packer)))) == plain
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_a_packed_file_in_several_pieces_is_read_whole(tmp_path: Path, packer: str) -> None:
+    path = write(tmp_path, packed_with(packer) * 2)
+
+    assert [line.head for line in iter_lines(path)] == MANY * 2
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_a_packed_file_that_is_cut_gives_its_whole_lines_and_says_where_it_ends(tmp_path: Path, packer: str) -> None:
+    packed = packed_with(packer)
+    found: list[Line] = []
+
+    with pytest.raises(DamagedError) as raised:
+        for line in iter_lines(write(tmp_path, packed[: len(packed) * 3 // 4])):
+            found.append(line)  # noqa: PERF402 -- those before the error are kept
+
+    assert len(found) > len(MANY) // 2
+    assert [line.head for line in found] == MANY[: len(found)]
+    assert raised.value.offset == found[-1].offset + found[-1].length + 1
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_no_damage_to_packed_data_raises_anything_else(tmp_path: Path, packer: str) -> None:
+    packed, chance = packed_with(packer), random.Random(7)
+    noticed = 0
+    for _ in range(60):
+        damaged = bytearray(packed)
+        damaged[chance.randrange(len(packed))] ^= 1 << chance.randrange(8)
+        try:
+            list(iter_lines(write(tmp_path, bytes(damaged))))
+        except DamagedError as error:
+            assert error.offset >= 0
+            noticed += 1
+
+    assert noticed
+
+
+def test_a_damaged_error_is_an_os_error_that_names_the_file_and_none_of_its_content(tmp_path: Path) -> None:
+    path = write(tmp_path, packed_with("zstd")[:-9])
+
+    with pytest.raises(OSError, match="damaged or cut off") as raised:
+        list(iter_lines(path))
+
+    assert raised.value.filename == str(path)
+
+
+@pytest.mark.parametrize("content", [CONTENT, packed_with("gzip"), packed_with("zstd")], ids=["plain", "gzip", "zstd"])
+def test_progress_moves_within_one_file_and_adds_up_to_its_size_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(lines, "BLOCK_BYTES", CAP_BYTES)
+    path, steps = write(tmp_path, content), list[int]()
+
+    for _ in iter_lines(path, progress=steps.append):
+        pass
+
+    assert len(list(filter(None, steps))) >= 2
+    assert sum(steps) == path.stat().st_size
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    os.mkfifo(path)
+
+    with pytest.raises(OSError, match="not a regular file"):
+        list(iter_lines(path))

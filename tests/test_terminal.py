@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import BASE, FAILED, HEALTHY, ORPHANED, STALLED, WAITING, assert_golden, damaged, report, reports
+from reports import BASE, FAILED, HEALTHY, ORPHANED, STALLED, WAITING, ZOMBIE, assert_golden, damaged, report, reports
 from turnscope_analyzer.model import Evidence, Report, SourceRead
 from turnscope_analyzer.report.layout import ASCII, UNICODE, Glyphs, Style
 from turnscope_analyzer.report.terminal import MAX_FULL, render_terminal, render_turn
@@ -43,6 +43,13 @@ def test_only_healthy_turns_are_a_count() -> None:
     text = render_terminal(report(HEALTHY, healthy=2), Style(), base=BASE)
 
     assert text == "3 turns: 3 healthy · journal traces · as of 2026-11-21 05:12:20Z\n"
+
+
+def test_a_healthy_turn_is_listed_if_its_store_says_otherwise() -> None:
+    text = render_terminal(report(replace(HEALTHY, findings=(ZOMBIE,)), healthy=2), Style(), base=BASE)
+
+    assert "HEALTHY · turn k3v9q2m7x1ae" in text
+    assert "the row says running, its transcript ended at 05:06:00Z (zombie_row)" in " ".join(text.split())
 
 
 def test_everything_lists_healthy_turns_too() -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from turnscope_analyzer.classify import classify
-from turnscope_analyzer.discover import discover
+from turnscope_analyzer.discover import JOURNAL, discover
 from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
-from turnscope_analyzer.model import STATE_ORDER, Reject, Report, SourceRead
+from turnscope_analyzer.gathered import Gathered
+from turnscope_analyzer.model import STATE_ORDER, Report, SourceRead
 from turnscope_analyzer.question import Question
-from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 from turnscope_analyzer.sources.journal import Journals
+from turnscope_analyzer.sources.registry import SOURCES
 from turnscope_analyzer.tables import (
     budget_rows,
     error_kind_rows,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.discover import Found
-    from turnscope_analyzer.model import Capture, Mark, Process, Verdict
+    from turnscope_analyzer.model import Finding, Process, Verdict
 
 
 def analyze(
@@ -52,7 +53,7 @@ def analyze(
     """Read what is under *paths* and judge every turn in it.
 
     Args:
-        paths: Files and folders: journals of ours, Codex rollouts; told by their content.
+        paths: Files and folders: journals of ours, and all that ``sources.registry`` names; told by their content.
         budgets: Seconds until a phase is stuck, by phase; its slow limit keeps its proportion.
         now_ns: The time to judge by, ns since the epoch. Without it each process is judged by its last proof of
             life, or by now where it is alive on this host.
@@ -80,67 +81,58 @@ class _Analysis:
         self.question = question
         self._progress = progress or (lambda _done, _total: None)
         self._done_bytes = 0
-        self._total_bytes = sum(_size(path) for path in (*found.segments, *found.rollouts))
-        self._marks: dict[str, list[Mark]] = defaultdict(list)
-        self._seen: set[tuple[str, int, str, int]] = set()
+        self._total_bytes = sum(_size(path) for files in found.files.values() for path in files)
+        self._gathered = Gathered()
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
-        with Engine() as engine:
+        # Only journals are read by the engine itself. The rest is so little that a second thread saves no time,
+        # while each one takes 5 to 10 MiB.
+        with Engine(threads=None if self.found.of(JOURNAL) else 1) as engine:
             self._read_journals(engine)
-            self._read_rollouts(engine)
+            self._read_sources(engine)
             self._load_processes(engine)
             judgements = self._judge(engine)
             plain = engine.rows("SELECT turns FROM plain")[0][0]
-            counts = Counter(judgement.facts.source for judgement in judgements)
-            counts["journal"] += plain
+            in_journals = plain + sum(judgement.facts.source == JOURNAL for judgement in judgements)
             verdicts = tuple(self._verdicts(engine, judgements))
             if self.question.closely is None:
-                self.journals.keep(engine, judgements, without=self._marks)
+                self.journals.keep(engine, judgements)
+        horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
         return Report(
-            sources=tuple(self._sources(counts)),
-            horizon_ns=self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None),
+            sources=tuple(self._sources(in_journals)),
+            horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(self._rejects()),
+            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
             drops=self._drops(),
+            findings=_due(self._gathered.findings_of(None), horizon_ns),
+            notes=tuple(self._gathered.notes()),
         )
 
     def _read_journals(self, engine: Engine) -> None:
-        self.journals = Journals(self.found.segments, engine.folder)
+        self.journals = Journals(self.found.of(JOURNAL), engine.folder)
         engine.load("vocabulary", vocabulary())
         engine.load("error_kinds", error_kind_rows())
         configured = [process.budgets() for process in self.journals.processes.values()]
         engine.load("capture", [{"plain_below_ns": plain_below_ns([*configured, limits_of(self.question.budgets)])}])
-        self.journals.glance(engine, self._advance, self.question)
+        # Another source may tell more of the same turns and processes: then no judgement is kept or believed.
+        alone = not any(self.found.of(source.kind) for source in SOURCES)
+        self.journals.glance(engine, self._advance, self.question, alone=alone)
         engine.load("plain", [{"turns": self.journals.plain(engine)}])
         self.journals.fetch(engine)
         self.processes.update((process.process_id, process) for process in self.journals.facts())
 
-    def _read_rollouts(self, engine: Engine) -> None:
-        held = open_files() if self.found.rollouts else frozenset()
-        for path in self.found.rollouts:
-            try:
-                capture = read_rollout(path, held=held)
-            except OSError as error:
-                self.found.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
-                continue
-            finally:
-                self._advance(_size(path))
-            self._add(capture)
-        engine.load("marks", (mark_row(mark) for marks in self._marks.values() for mark in marks))
-
-    def _add(self, capture: Capture) -> None:
-        for process in capture.processes:
-            now_ns = self.question.now_ns
+    def _read_sources(self, engine: Engine) -> None:
+        for source in SOURCES:
+            if files := self.found.of(source.kind):
+                for capture in source.read(files, self._advance):
+                    self._gathered.add(source.kind, capture)
+        self._gathered.join()
+        now_ns = self.question.now_ns
+        for process in self._gathered.processes.values():
             self.processes[process.process_id] = process if now_ns is None else _as_of(process, now_ns)
-        for mark in capture.marks:
-            # A thread may lie there twice, in a backup or archived: the same record counts once.
-            name = (mark.process_id, mark.seq, mark.phase, mark.at_ns)
-            if name not in self._seen:
-                self._seen.add(name)
-                self._marks[mark.turn_id].append(mark)
-        self.found.rejects += capture.rejects
+        engine.load("marks", map(mark_row, self._gathered.all_marks()))
 
     def _load_processes(self, engine: Engine) -> None:
         processes = self.processes.values()
@@ -152,8 +144,6 @@ class _Analysis:
     def _judge(self, engine: Engine) -> list[Judgement]:
         """Judge the turns that are not settled, and all of them where what was settled does not hold any more."""
         settled = self.journals.settled
-        if self._marks and settled.drop(engine, self._marks):
-            self.journals.fetch(engine)
         judgements = classify(engine)
         if not settled.hold(engine) and settled.drop(engine):
             self.journals.fetch(engine)
@@ -170,18 +160,16 @@ class _Analysis:
         holders = _holders(judgements)
         for judgement in asked:
             turn_id = judgement.facts.turn_id
-            marks = self._marks.get(turn_id, []) + fetched.get(turn_id, []) if turn_id in detailed else []
+            marks = self._gathered.marks_of(turn_id) + fetched.get(turn_id, []) if turn_id in detailed else []
             holder = holders.get(judgement.facts.session_id)
-            yield Explainer(judgement, marks, self.processes, holder).verdict()
+            found = _due(self._gathered.findings_of(turn_id), judgement.facts.horizon_ns)
+            yield Explainer(judgement, marks, self.processes, holder, found).verdict()
 
-    def _sources(self, counts: Counter[str]) -> Iterator[SourceRead]:
-        for kind, files in (("journal", self.found.segments), ("codex", self.found.rollouts)):
-            if files:
-                folder = os.path.commonpath([str(file.parent) for file in files])
-                yield SourceRead(kind, folder, len(files), sum(map(_size, files)), counts[kind])
-
-    def _rejects(self) -> list[Reject]:
-        return sorted(self.found.rejects + self.journals.rejects)
+    def _sources(self, in_journals: int) -> Iterator[SourceRead]:
+        for kind, files in self.found.files.items():
+            folder = os.path.commonpath([str(file.parent) for file in files])
+            turns = in_journals if kind == JOURNAL else self._gathered.turns_in(kind)
+            yield SourceRead(kind, folder, len(files), sum(map(_size, files)), turns)
 
     def _drops(self) -> dict[str, int]:
         drops: Counter[str] = Counter()
@@ -203,7 +191,15 @@ def _holders(judgements: Iterable[Judgement]) -> dict[str | None, Judgement]:
     return {judgement.facts.session_id: judgement for judgement in running}
 
 
+def _due(findings: Iterable[Finding], horizon_ns: int | None) -> tuple[Finding, ...]:
+    """Return those of *findings* that are contradictions by then."""
+    return tuple(found for found in findings if found.due_ns is None or (horizon_ns or 0) >= found.due_ns)
+
+
 def _as_of(process: Process, now_ns: int) -> Process:
+    if process.fate in {"killed", "ended"} and process.horizon_ns < now_ns:
+        # Nothing waits in a process that is gone.
+        return process
     return replace(process, horizon_ns=now_ns, horizon_why="judged as of the time that was given")
 
 

@@ -1,4 +1,4 @@
-"""Find what can be read under some paths; the kind of a file is told by its content, never by its name."""
+"""Find what can be read under some paths; the kind of a file is told by its content, never by its name alone."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
 from turnscope_analyzer.model import Reject
-from turnscope_analyzer.sources.codex.rollout import is_rollout
+from turnscope_analyzer.sources.opened import head_of
+from turnscope_analyzer.sources.registry import SOURCES
 from turnscope_analyzer.sources.segments import is_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-_HEAD_BYTES: Final = 65_536
+JOURNAL: Final = "journal"
 
-_SUFFIX: Final = ".jsonl"
-"""Both kinds of files that we know have it; others are not even opened unless they were named themselves."""
+_SUFFIXES: Final = frozenset(
+    {".jsonl", ".json", ".gz", ".zst", ".sqlite", ".db", ".lock", ".log", ".pb", ".binpb", ".bin", ".otlp"}
+)
+"""What the kinds that we know end in; a file with another ending is opened only if it was named itself."""
+
+_PRIVATE_FOLDERS: Final = frozenset({"identity", "devices", "credentials", ".git", "node_modules"})
+_PRIVATE_FILES: Final = frozenset({"auth.json", "openclaw.json", "exec-approvals.json"})
+"""Keys and tokens of the programs that we read from: not even looked at."""
 
 
 @dataclass(slots=True)
 class Found:
-    """The files to read by kind, and those that could not be looked at."""
+    """The files to read by kind, in the order of their paths, and those that could not be looked at."""
 
-    segments: list[Path] = field(default_factory=list)
-    rollouts: list[Path] = field(default_factory=list)
+    files: dict[str, list[Path]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     looked_at: int = 0
+
+    def of(self, kind: str) -> list[Path]:
+        """Return the files of one kind."""
+        return self.files.get(kind, [])
 
 
 def discover(paths: Sequence[Path]) -> Found:
@@ -47,8 +57,8 @@ def discover(paths: Sequence[Path]) -> Found:
             _look_into(path, found)
         else:
             _look_at_named(path, found)
-    if not found.segments and not found.rollouts:
-        raise NothingFoundError(list(paths), found.looked_at)
+    if not found.files:
+        raise NothingFoundError(list(paths), found.looked_at, [source.what for source in SOURCES])
     return found
 
 
@@ -59,7 +69,7 @@ def _look_into(folder: Path, found: Found) -> None:
         raise UnreadableError(folder, error) from error
     for path in _files(folder, found):
         found.looked_at += 1
-        if path.suffix == _SUFFIX:
+        if path.suffix in _SUFFIXES and path.name not in _PRIVATE_FILES:
             try:
                 _sort(path, found)
             except OSError as error:
@@ -82,14 +92,16 @@ def _files(folder: Path, found: Found) -> Iterable[Path]:
 
 
 def _walk(folder: Path, note: object) -> Iterator[Path]:
-    for root, _, files in os.walk(folder, onerror=note):  # type: ignore[arg-type]
+    for root, folders, files in os.walk(folder, onerror=note):  # type: ignore[arg-type]
+        folders[:] = [name for name in folders if name not in _PRIVATE_FOLDERS]
         yield from (Path(root, name) for name in files)
 
 
 def _sort(path: Path, found: Found) -> None:
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    head = head_of(path)
     if is_segment(head):
-        found.segments.append(path)
-    elif is_rollout(head):
-        found.rollouts.append(path)
+        kind: str | None = JOURNAL
+    else:
+        kind = next((source.kind for source in SOURCES if source.claims(path, head)), None)
+    if kind is not None:
+        found.files.setdefault(kind, []).append(path)

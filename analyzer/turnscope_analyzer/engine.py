@@ -38,13 +38,19 @@ def names(folder: str) -> list[str]:
 
 
 class Engine:
-    """A database in memory with the input tables; use it as a context manager, it cleans up its folder."""
+    """A database in memory with the input tables; use it as a context manager, it cleans up its folder.
 
-    def __init__(self) -> None:
+    Args:
+        threads: How many work on a statement; by default as many as there are processors.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
         self._folder = TemporaryDirectory(prefix="turnscope-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         self._memory_mib = MEMORY_MIB
         self._con = duckdb.connect(config={"temp_directory": str(self.folder / "spill")})
+        if threads is not None:
+            self._con.execute(f"SET threads = {threads}")
         self._con.execute(f"SET memory_limit = '{self._memory_mib}MiB'")
         # Every statement orders what has to be ordered; keeping the order of input costs memory.
         self._con.execute("SET preserve_insertion_order = false")

@@ -24,7 +24,7 @@ class PathMissingError(AnalyzeError):
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path} does not exist. Point at the folder that TURNSCOPE_JOURNAL names (./traces by default), "
-            f"or at ~/.codex/sessions."
+            f"or at ~/.codex, ~/.openclaw, ~/.claude/projects."
         )
         self.path = path
 
@@ -32,13 +32,13 @@ class PathMissingError(AnalyzeError):
 class NothingFoundError(AnalyzeError):
     """The paths hold no record that we know."""
 
-    def __init__(self, paths: list[Path], looked_at: int) -> None:
+    def __init__(self, paths: list[Path], looked_at: int, looked_for: list[str]) -> None:
         where = ", ".join(str(path) for path in paths)
         held = f"none of the {looked_at} files in it is known" if looked_at else "it holds no file"
         super().__init__(
             f"nothing to analyze in {where}: {held}. Looked for journal segments "
-            f'(first line {{"turnscope":"journal",...}}) and Codex rollouts (rollout-*.jsonl). '
-            f"Point at the folder that TURNSCOPE_JOURNAL names, or at ~/.codex/sessions."
+            f'(first line {{"turnscope":"journal",...}}), {", ".join(looked_for)}. '
+            f"Point at the folder that TURNSCOPE_JOURNAL names, or at ~/.codex, ~/.openclaw, ~/.claude/projects."
         )
         self.paths, self.looked_at = paths, looked_at
 

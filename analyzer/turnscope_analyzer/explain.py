@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from turnscope_analyzer.classify import Facts, Judgement
-    from turnscope_analyzer.model import Mark, Process
+    from turnscope_analyzer.model import Finding, Mark, Process
 
 
 class Explainer:
     """Words for one judgement.
 
-    *marks* are those of its turn, *processes* all that wrote any; *holder* is the turn that its session is busy with.
+    *marks* are those of its turn, *processes* all that wrote any; *holder* is the turn that its session is busy with,
+    *findings* are what its store says against its records.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class Explainer:
         marks: Iterable[Mark],
         processes: Mapping[str, Process],
         holder: Judgement | None = None,
+        findings: tuple[Finding, ...] = (),
     ) -> None:
         self.facts: Facts = judgement.facts
         self.judgement = judgement
         self.holder = holder
+        self.findings = findings
         self.marks: Sequence[Mark] = sorted(marks, key=lambda mark: (mark.at_ns, mark.seq, mark.process_id))
         self.processes = processes
         self.process = processes[self.facts.process_id]
@@ -59,6 +62,7 @@ class Explainer:
             cancel=facts.cancel,
             evidence=tuple(self._evidence()),
             counter_evidence=tuple(self._counter_evidence()),
+            findings=self.findings,
             ruled_out=rule.ruled_out,
             not_seen=tuple(self._not_seen()),
             next_step=rule.next_step,
@@ -171,7 +175,7 @@ class Explainer:
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
         if not self.process.shows_requests:
-            yield "requests, headers and streams are not on file: a model stall and transport look alike"
+            yield self._requests_not_seen()
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
             yield "no renderer marks: detachment cannot be ruled out"
         if facts.fate == "unknown" and facts.ended_phase is None:
@@ -181,6 +185,11 @@ class Explainer:
             yield f"the recorder counted losses: {lost}"
         if facts.accepted_ns is None:
             yield "no record of its acceptance: the begin of the turn is lost"
+
+    def _requests_not_seen(self) -> str:
+        if any(mark.phase in {"upstream_sent", "response_headers"} for mark in self.marks):
+            return "a request is on file once it is answered or has failed: one more may have been sent"
+        return "requests, headers and streams are not on file: a model stall and transport look alike"
 
 
 def _of(mark: Mark) -> Evidence:

@@ -7,6 +7,7 @@ clock on the wall said; people are shown that one.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -57,6 +58,22 @@ class Reject(NamedTuple):
     reason: str
 
 
+class Finding(NamedTuple):
+    """A store that contradicts itself or its records, told by the record at *offset* of *file*.
+
+    ``name`` is the kind, such as ``zombie_row``. ``turn_id`` is None where it is about no turn in particular;
+    ``offset`` is None where the whole file is the record, and a row's number in a database. ``due_ns`` is the time
+    from which on it is one, None where it always was: what is normal for a moment is a contradiction when it stays.
+    """
+
+    name: str
+    turn_id: str | None
+    file: str
+    offset: int | None
+    what: str
+    due_ns: int | None = None
+
+
 class Gap(NamedTuple):
     """A time in which a process did not run; it is nobody's wait."""
 
@@ -71,7 +88,8 @@ class Process:
 
     ``horizon_ns`` is the last proof of life, or now if the same process is alive on this host. ``shows_requests``
     and ``shows_ends`` say whether this kind of source writes down when a request is sent and when a turn ends;
-    where it does not, nothing is concluded from their absence.
+    where it does not, nothing is concluded from their absence. ``detail`` orders the views of one turn: where two
+    show its requests, the one with more detail is believed.
     """
 
     process_id: str
@@ -82,6 +100,7 @@ class Process:
     file: str
     shows_requests: bool = True
     shows_ends: bool = True
+    detail: int = 0
     budgets: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     gaps: Sequence[Gap] = ()
     clock_steps: int = 0
@@ -90,11 +109,18 @@ class Process:
 
 @dataclass(slots=True)
 class Capture:
-    """What one source gave: its processes, its marks in any order, and what it could not read."""
+    """What one source gave: its processes, its marks in any order, and what it could not read.
+
+    ``names`` are other names of turns, such as a trace's id, each with the turn's id: another source may know
+    the turn only by such a name. ``left_alone`` counts what was read and is no turn's, by what it is.
+    """
 
     processes: list[Process] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    left_alone: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +176,7 @@ class Verdict:
     cancel: str | None = None
     evidence: tuple[Evidence, ...] = ()
     counter_evidence: tuple[Evidence, ...] = ()
+    findings: tuple[Finding, ...] = ()
     ruled_out: tuple[str, ...] = ()
     not_seen: tuple[str, ...] = ()
     next_step: str = ""
@@ -163,7 +190,7 @@ class Report:
     """The whole answer: stuck turns first, oldest wait first.
 
     ``healthy`` counts the healthy turns that are not listed one by one in ``turns``: a turn that plainly went
-    well is only counted unless everything was asked for.
+    well is only counted unless everything was asked for. ``findings`` are those about no turn in particular.
     """
 
     sources: tuple[SourceRead, ...]
@@ -172,4 +199,5 @@ class Report:
     healthy: int
     rejects: tuple[Reject, ...]
     drops: Mapping[str, int]
+    findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()

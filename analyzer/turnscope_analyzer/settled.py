@@ -24,7 +24,7 @@ from turnscope_analyzer.rules import RULE
 from turnscope_analyzer.versions import own_version
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from turnscope_analyzer.engine import Engine
@@ -64,15 +64,11 @@ class SettledTurns:
         except (duckdb.Error, OSError):
             self.drop(engine)
 
-    def drop(self, engine: Engine, turn_ids: Collection[str] | None = None) -> bool:
-        """Forget the judgements on *turn_ids*, or all; tell whether there was any."""
-        gone = 0
-        for table in ("settled", "settled_waits"):
-            if turn_ids is None:
-                gone += engine.rows(f"DELETE FROM {table}")[0][0]
-            else:
-                gone += engine.rows(f"DELETE FROM {table} WHERE list_contains($1, turn_id)", [list(turn_ids)])[0][0]
-        return gone > 0
+    def drop(self, engine: Engine) -> bool:
+        """Forget all that was kept; tell whether there was any."""
+        gone = engine.rows("DELETE FROM settled")[0][0]
+        engine.clear("settled_waits")
+        return bool(gone)
 
     def hold(self, engine: Engine) -> bool:
         """Tell whether the usual waits of today are those that the kept judgements were made by."""
@@ -93,15 +89,8 @@ class SettledTurns:
         self._held = {judgement.facts.turn_id for judgement in found}
         return found
 
-    def keep(
-        self,
-        engine: Engine,
-        judgements: Iterable[Judgement],
-        processes: Mapping[str, Process],
-        *,
-        without: Collection[str],
-    ) -> None:
-        """Keep those of *judgements* that do not change by themselves, but for the turns *without*."""
+    def keep(self, engine: Engine, judgements: Iterable[Judgement], processes: Mapping[str, Process]) -> None:
+        """Keep those of *judgements* that do not change by themselves."""
         if self._path is None:
             return
         engine.load(
@@ -110,7 +99,6 @@ class SettledTurns:
                 {"turn_id": judgement.facts.turn_id, "rule": judgement.rule.name, "confidence": judgement.confidence}
                 for judgement in judgements
                 if judgement.facts.turn_id not in self._held
-                and judgement.facts.turn_id not in without
                 and _is_final(judgement.facts, processes[judgement.facts.process_id])
             ),
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import duration_words, instant_words
+from turnscope_analyzer.model import Evidence
 from turnscope_analyzer.report.waterfall import render_path
 from turnscope_analyzer.report.wording import NS_PER_MS, OPEN_STATES, short_path, state_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from turnscope_analyzer.model import Evidence, Verdict
+    from turnscope_analyzer.model import Finding, Verdict
     from turnscope_analyzer.report.layout import Style
 
 MAX_EVIDENCE: Final = 8
@@ -30,6 +31,7 @@ def full_block(verdict: Verdict, style: Style, base: str) -> list[str]:
         *filter(None, [render_path(verdict, style, _INDENT)]),
         *_records("evidence", verdict.evidence, style, base),
         *_records("against", verdict.counter_evidence, style, base),
+        *_records("found", [as_record(finding) for finding in verdict.findings], style, base),
         *_field("ruled out", verdict.ruled_out, style),
         *_field("not seen", verdict.not_seen, style),
         *_field("next", [verdict.next_step], style),
@@ -39,7 +41,8 @@ def full_block(verdict: Verdict, style: Style, base: str) -> list[str]:
 def brief_block(verdict: Verdict, style: Style) -> list[str]:
     """Return a turn in few lines: who it is, what became of it, cut to one line, and when."""
     summary = style.cut(_INDENT + verdict.summary)[len(_INDENT) :]
-    return [*_heading(verdict, style), *style.flow(summary, _when(verdict), first=_INDENT, rest=_INDENT)]
+    found = [f"found: {finding.what} ({finding.name})" for finding in verdict.findings]
+    return [*_heading(verdict, style), *style.flow(summary, _when(verdict), *found, first=_INDENT, rest=_INDENT)]
 
 
 def _heading(verdict: Verdict, style: Style) -> list[str]:
@@ -97,6 +100,11 @@ def _records(label: str, records: Sequence[Evidence], style: Style, base: str) -
     if len(records) > MAX_EVIDENCE:
         entries.append(f"{style.glyphs.ellipsis} and {len(records) - MAX_EVIDENCE:,} more (--json)")
     return _field(label, entries, style)
+
+
+def as_record(finding: Finding) -> Evidence:
+    """Return *finding* in the shape of evidence, its name behind what it says."""
+    return Evidence(finding.file, finding.offset, f"{finding.what} ({finding.name})")
 
 
 def location(file: str, offset: int | None) -> str:

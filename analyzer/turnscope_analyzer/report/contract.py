@@ -11,7 +11,7 @@ from turnscope_analyzer.report.wording import iso_instant, urgency
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from turnscope_analyzer.model import Evidence, Report, Verdict
+    from turnscope_analyzer.model import Evidence, Finding, Report, Verdict
 
 SCHEMA: Final = 1
 """The version of the contract. A key may be added within a version; none goes and none changes its meaning."""
@@ -38,6 +38,7 @@ def render_json(report: Report) -> str:
             {"file": _unicode(reject.file), "offset": reject.offset, "reason": _unicode(reject.reason)}
             for reject in report.rejects
         ],
+        "findings": [_finding(finding) for finding in report.findings],
         "drops": {_unicode(reason): count for reason, count in report.drops.items()},
         "notes": _texts(report.notes),
     }
@@ -61,6 +62,7 @@ def _turn(verdict: Verdict) -> dict[str, object]:
         "cancel": verdict.cancel,
         "evidence": _records(verdict.evidence),
         "counter_evidence": _records(verdict.counter_evidence),
+        "findings": [_finding(finding) for finding in verdict.findings],
         "ruled_out": _texts(verdict.ruled_out),
         "not_seen": _texts(verdict.not_seen),
         "next_step": _unicode(verdict.next_step),
@@ -71,6 +73,15 @@ def _records(records: Sequence[Evidence]) -> list[dict[str, object]]:
     return [
         {"file": _unicode(record.file), "offset": record.offset, "what": _unicode(record.what)} for record in records
     ]
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "name": _unicode(finding.name),
+        "file": _unicode(finding.file),
+        "offset": finding.offset,
+        "what": _unicode(finding.what),
+    }
 
 
 def _texts(texts: Sequence[str]) -> list[str]:

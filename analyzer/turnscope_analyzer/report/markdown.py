@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import duration_words, instant_words
-from turnscope_analyzer.report.block import location
+from turnscope_analyzer.report.block import as_record, location
 from turnscope_analyzer.report.private import without_private
 from turnscope_analyzer.report.waterfall import render_waterfall
 from turnscope_analyzer.report.wording import (
@@ -93,6 +93,7 @@ def _section(verdict: Verdict) -> Iterator[str]:
         yield _fenced(render_waterfall(verdict, _WATERFALL_COLUMNS))
     yield from _records("evidence", verdict.evidence)
     yield from _records("evidence against it", verdict.counter_evidence)
+    yield from _records("found in the store", [as_record(finding) for finding in verdict.findings])
     yield from _listed("Ruled out", verdict.ruled_out)
     yield from _listed("Not seen", verdict.not_seen)
     yield from _listed("Next", [verdict.next_step] if verdict.next_step else [])
@@ -128,6 +129,7 @@ def _listed(title: str, entries: Sequence[str]) -> Iterator[str]:
 
 
 def _missing(report: Report) -> Iterator[str]:
+    yield from _records("found in the stores", [as_record(finding) for finding in report.findings])
     if report.rejects:
         rows = [(_code(location(r.file, r.offset)), _prose(r.reason)) for r in report.rejects[:MAX_RECORDS]]
         if len(report.rejects) > MAX_RECORDS:

@@ -17,7 +17,7 @@ from turnscope.phases import lane_kind
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from turnscope_analyzer.model import Evidence, Report, Verdict
+    from turnscope_analyzer.model import Evidence, Finding, Report, Verdict
 
 _FOLDERS: Final = re.compile(r"(?<![\w.~/\\])(?:~|\.{1,2}|[A-Za-z]:)?[/\\](?:[^\s/\\]+[/\\])*(?=[^\s/\\])")
 """What stands before a file's name: from a root, a home, a drive or a dot to the last separator."""
@@ -34,6 +34,7 @@ def without_private(report: Report) -> Report:
             reject._replace(file=redaction.file(reject.file), reason=redaction.text(reject.reason))
             for reject in report.rejects
         ),
+        findings=redaction.findings(report.findings),
         notes=redaction.texts(report.notes),
     )
 
@@ -77,6 +78,9 @@ class _Redaction:
     def records(self, records: Iterable[Evidence]) -> tuple[Evidence, ...]:
         return tuple(record._replace(file=self.file(record.file), what=self.text(record.what)) for record in records)
 
+    def findings(self, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        return tuple(found._replace(file=self.file(found.file), what=self.text(found.what)) for found in findings)
+
     def verdict(self, verdict: Verdict) -> Verdict:
         stretches = (
             stretch._replace(lane=self.lane(stretch.lane), detail=self.text(stretch.detail))
@@ -89,6 +93,7 @@ class _Redaction:
             summary=self.text(verdict.summary),
             evidence=self.records(verdict.evidence),
             counter_evidence=self.records(verdict.counter_evidence),
+            findings=self.findings(verdict.findings),
             ruled_out=self.texts(verdict.ruled_out),
             not_seen=self.texts(verdict.not_seen),
             next_step=self.text(verdict.next_step),

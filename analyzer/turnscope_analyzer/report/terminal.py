@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import instant_words
 from turnscope_analyzer.model import STATE_ORDER
-from turnscope_analyzer.report.block import brief_block, full_block, location
+from turnscope_analyzer.report.block import as_record, brief_block, full_block, location
 from turnscope_analyzer.report.waterfall import render_waterfall
 from turnscope_analyzer.report.wording import (
     count_causes,
@@ -57,7 +57,10 @@ def render_terminal(report: Report, style: Style, *, base: str = "", everything:
     sections = [_summary(report, style, base)]
     for state in STATE_ORDER:
         of_state = [verdict for verdict in turns if verdict.state == state]
-        if of_state and (everything or state != "healthy"):
+        if state == "healthy" and not everything:
+            # Their count is enough, unless the store says something else than the records.
+            of_state = [verdict for verdict in of_state if verdict.findings]
+        if of_state:
             sections += _section(state, of_state, style, base, limit=None if everything else _limit(state))
     return _text([*sections, *_footer(report, style, base)])
 
@@ -99,7 +102,19 @@ def _section(
 
 
 def _footer(report: Report, style: Style, base: str) -> Iterator[list[str]]:
-    """Yield what may be missing from the verdicts above: unreadable records, lost marks, notes."""
+    """Yield what is about no single turn, and what may be missing above: unreadable records, lost marks, notes."""
+    if report.findings:
+        found = (as_record(finding) for finding in report.findings)
+        yield [
+            *style.wrap(f"{counted(len(report.findings), 'contradiction')} found in the stores:"),
+            *(
+                line
+                for record in found
+                for line in style.wrap(
+                    f"{location(short_path(record.file, base), record.offset)} {record.what}", "  ", "    "
+                )
+            ),
+        ]
     if report.rejects:
         yield [
             *style.wrap(f"{counted(len(report.rejects), 'record')} could not be read:"),

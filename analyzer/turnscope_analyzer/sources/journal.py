@@ -62,7 +62,9 @@ class Journals:
         self._mended: set[str] = set()
         self._strangers: dict[str, Segment] = {}
 
-    def glance(self, engine: Engine, progress: Callable[[int], None], question: Question) -> None:
+    def glance(
+        self, engine: Engine, progress: Callable[[int], None], question: Question, *, alone: bool = True
+    ) -> None:
         """Look at every mark once, or at what is kept of that: fills ``glance``; *progress* gets the bytes done."""
         self._load_files(engine)
         engine.set("closely", question.closely)
@@ -88,7 +90,7 @@ class Journals:
         if question.closely is not None:
             engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [question.closely])
         engine.build("core/12_stamps")
-        self.settled = SettledTurns(self._cache.folder)
+        self.settled = SettledTurns(self._cache.folder if alone else None)
         self.settled.load(engine)
 
     def plain(self, engine: Engine) -> int:
@@ -265,11 +267,11 @@ class Journals:
             attrs=attrs | process.live_figures(record["seq"], attrs.get("slot")),
         )
 
-    def keep(self, engine: Engine, judgements: Iterable[Judgement], *, without: Collection[str]) -> None:
-        """Keep for the next analysis the glance at segments at rest, and judgements but for the turns *without*."""
+    def keep(self, engine: Engine, judgements: Iterable[Judgement]) -> None:
+        """Keep for the next analysis the glance at segments at rest, and judgements that still hold then."""
         self._cache.keep(engine, without=self._mended)
         if not self._strangers:
-            self.settled.keep(engine, judgements, self._facts, without=without)
+            self.settled.keep(engine, judgements, self._facts)
 
     def _load_files(self, engine: Engine, stamps: Mapping[str, int] = MappingProxyType({})) -> None:
         named = [(str(segment.text), segment.process_id) for segment in self.segments]

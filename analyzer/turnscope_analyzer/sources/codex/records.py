@@ -6,33 +6,23 @@ skimmed at its two ends: one line can hold hundreds of megabytes of images.
 
 from __future__ import annotations
 
-import itertools
 import re
-from datetime import datetime, timezone
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
-from turnscope_analyzer.model import Reject
-from turnscope_analyzer.sources.lines import Line, iter_lines
+from turnscope_analyzer.sources.objects import BLANK, lines_of, objects_in, parse_object
+from turnscope_analyzer.sources.timeline import Timeline, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-REJECT_CAP: Final = 1_000
-"""So many bad records of a file are listed; the rest is only counted."""
+    from turnscope_analyzer.sources.lines import Line
+    from turnscope_analyzer.sources.objects import Found
+    from turnscope_analyzer.sources.rejects import Rejects
 
-_BLANK = b"\0\t\r\n "
 _RECORD_START = b'{"timestamp":"'
+_RECORD_STARTS = re.compile(re.escape(_RECORD_START))
 _SKIM_BYTES = 512
-_STEP_NS = 1_000_000_000
-"""A clock that goes back by less is write jitter, by more it was set."""
-
-_END_NS = 9_000_000_000_000_000_000
-"""No time lies later: damaged times add up, and a time has to fit 64 bits."""
-
 _ENVELOPE = re.compile(
     rb'[\s\0]*\{(?:"timestamp"\s*:\s*"([^"]{1,64})"\s*,\s*)?(?:"ordinal"\s*:\s*\d+\s*,\s*)?'
     rb'"type"\s*:\s*"(\w+)"\s*,\s*"payload"\s*:\s*\{(?:\s*"type"\s*:\s*"(\w+)")?'
@@ -68,69 +58,23 @@ class Record(NamedTuple):
     payload: Mapping[str, Any]
 
 
-class Rejects:
-    """The bad records of one file, listed up to a cap and counted beyond it."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._listed: list[Reject] = []
-        self._first_unlisted = 0
-        self._unlisted = 0
-
-    def add(self, offset: int, reason: str) -> None:
-        """Put the record at *offset* aside."""
-        if len(self._listed) < REJECT_CAP:
-            self._listed.append(Reject(self._file, offset, reason))
-            return
-        if not self._unlisted:
-            self._first_unlisted = offset
-        self._unlisted += 1
-
-    def all(self) -> list[Reject]:
-        """Return what was listed, and one entry from where on how many more were not."""
-        if not self._unlisted:
-            return self._listed
-        return [*self._listed, Reject(self._file, self._first_unlisted, f"and {self._unlisted} more bad records")]
-
-
-class Timeline:
-    """Puts the times on records onto a line that does not go back."""
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.wall_ns: int | None = None
-        self._at_ns = 0
-        self._shift_ns = 0
-
-    def place(self, wall_ns: int) -> int:
-        """Return the time of a record that says *wall_ns*; count it where the clock was set back before."""
-        back_ns = self._at_ns - (wall_ns + self._shift_ns)
-        if back_ns > _STEP_NS:
-            self._shift_ns += back_ns
-            self.steps += 1
-        self.wall_ns = wall_ns
-        self._at_ns = self.now(wall_ns)
-        return self._at_ns
-
-    def now(self, wall_ns: int) -> int:
-        """Return where the wall clock's *wall_ns* lies, not before the last record."""
-        return min(max(self._at_ns, wall_ns + self._shift_ns), _END_NS)
-
-
 def is_rollout(head: bytes) -> bool:
     """Tell from the first few KiB of a file whether it is a rollout, also one that begins with garbage."""
     return _OLD_HEADER.match(head) is not None or _ROLLOUT.search(head) is not None
 
 
-def iter_records(path: Path, rejects: Rejects, timeline: Timeline) -> Iterator[Record]:
-    """Read the records of *path* in file order; put what is none into *rejects*.
+def iter_records(
+    path: Path, rejects: Rejects, timeline: Timeline, progress: Callable[[int], None] = lambda _bytes: None
+) -> Iterator[Record]:
+    """Read the records of *path* in file order; put what is none into *rejects*, and a rest that cannot be unpacked.
 
     Raises:
-        OSError: The file cannot be opened or read.
+        OSError: The file cannot be opened.
     """
-    for line in iter_lines(path):
-        found = _whole(line, rejects) if line.whole else _long(line, rejects)
-        for offset, length, content in found:
+    for line in lines_of(path, rejects, progress=progress):
+        for offset, length, content in (
+            objects_in(line, _RECORD_STARTS, rejects) if line.whole else _long(line, rejects)
+        ):
             envelope = _envelope(content)
             if envelope is None:
                 rejects.add(offset, "JSON, but no rollout record")
@@ -143,66 +87,18 @@ def iter_records(path: Path, rejects: Rejects, timeline: Timeline) -> Iterator[R
             yield Record(offset, length, timeline.place(wall_ns), wall_ns, name, payload)
 
 
-def parse_time(text: object) -> int | None:
-    """Return the UTC time *text* (``2026-11-21T01:05:56.675Z``) in epoch ns, None where it is not one."""
-    if not isinstance(text, str):
-        return None
-    second_ns = _second_ns(text[:19])
-    fraction = text[19:].rstrip("Z").removeprefix(".")
-    if second_ns is None or (fraction and not (fraction.isascii() and fraction.isdigit())):
-        return None
-    return second_ns + int(fraction[:9].ljust(9, "0"))
-
-
-@lru_cache(maxsize=1_024)
-def _second_ns(text: str) -> int | None:
-    try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    # Nanoseconds in 64 bits end in 2262; a year outside is a damaged one.
-    return int(moment.timestamp()) * 1_000_000_000 if 1970 <= moment.year < 2200 else None
-
-
-_Found = tuple[int, int, "Mapping[str, Any]"]
-
-
-def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:
-    """Give the record of a line that is held whole, or what can be saved of a damaged one."""
-    text = line.head.strip(_BLANK)
-    offset = line.offset + len(line.head) - len(line.head.lstrip(_BLANK))
-    content = _parse(text) if text else None
-    # Counted apart only where a whole record stands beside them: one bad line is one reject.
-    if b"\0" in line.head and (content is not None or not text):
-        rejects.add(line.offset, f"{line.head.count(0)} NUL bytes")
-    if content is not None:
-        yield offset, len(text), content
-    if content is not None or not text:
-        return
-    starts = [match.start() for match in re.finditer(re.escape(_RECORD_START), text)]
-    # A killed writer leaves half a record; the next process appends its own to the same line.
-    edges = sorted({0, *starts, len(text)})
-    for start, end in itertools.pairwise(edges):
-        piece = text[start:end]
-        content = _parse(piece)
-        if content is None:
-            rejects.add(offset + start, _why_bad(piece))
-        else:
-            yield offset + start, len(piece), content
-
-
-def _long(line: Line, rejects: Rejects) -> Iterator[_Found]:
+def _long(line: Line, rejects: Rejects) -> Iterator[Found]:
     """Skim a line that is not held whole: its envelope, the fields at its two ends, a record glued onto it."""
     envelope = _ENVELOPE.match(line.head)
     glued_at = line.tail.rfind(_RECORD_START)
-    glued = _parse(line.tail[glued_at:].strip(_BLANK)) if glued_at >= 0 else None
+    glued = parse_object(line.tail[glued_at:].strip(BLANK)) if glued_at >= 0 else None
     if glued is not None and "payload" in glued:
         length = len(line.tail) - glued_at
         rejects.add(line.offset, f"torn after {line.length - length} bytes; the next record was glued onto it")
         yield line.offset + line.length - length, length, glued
     elif envelope is None:
         rejects.add(line.offset, f"no record in {line.length} bytes")
-    elif not line.tail.rstrip(_BLANK).endswith(b"}"):
+    elif not line.tail.rstrip(BLANK).endswith(b"}"):
         rejects.add(line.offset, f"cut off after {line.length} bytes")
     else:
         yield line.offset, line.length, _skim(line, envelope)
@@ -228,24 +124,6 @@ def _skim(line: Line, envelope: re.Match[bytes]) -> Mapping[str, Any]:
     elif kind == "session_meta" and (own_id := _ID.search(line.head[: envelope.end() + _SKIM_BYTES])):
         payload["id"] = own_id[1].decode("utf-8", "replace")
     return {"timestamp": stamp, "type": kind, "payload": payload}
-
-
-def _parse(text: bytes) -> Mapping[str, Any] | None:
-    try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _why_bad(text: bytes) -> str:
-    if b"\0" in text:
-        return f"{text.count(0)} NUL bytes in {len(text)}"
-    if not text.startswith(b"{"):
-        return f"{len(text)} bytes that are no JSON object"
-    if not text.endswith(b"}"):
-        return f"cut off after {len(text)} bytes"
-    return f"broken JSON of {len(text)} bytes"
 
 
 def _envelope(content: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
