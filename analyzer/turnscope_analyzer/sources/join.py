@@ -46,6 +46,9 @@ def join(marks: Iterable[Mark], processes: Mapping[str, Process]) -> Joined:
     ranked = sorted(views, key=lambda name: (-processes[name].detail, name))
     process = _process([processes[name] for name in ranked])
     chosen = [*_requests([views[name] for name in ranked]), *_others([views[name] for name in ranked])]
+    # Who closes a turn for a dead process does so by what he sees; what another view saw came before, too.
+    last_ns = max(mark.at_ns for mark in chosen)
+    chosen = [mark._replace(at_ns=last_ns) if mark.attrs.get("recovered") else mark for mark in chosen]
     chosen.sort(key=lambda mark: (mark.at_ns, PHASE[mark.phase].terminal, mark.seq, mark.phase))
     process = replace(process, shows_requests=_shows_requests(chosen, [processes[name] for name in ranked]))
     turn_id = chosen[0].turn_id
@@ -101,9 +104,18 @@ def _requests(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:
         first_ns, last_ns = min(mark.at_ns for mark in shown), max(mark.at_ns for mark in shown)
         before = [mark for mark in own if mark.at_ns < first_ns - _SLACK_NS]
         after = [mark for mark in own if mark.at_ns > last_ns + _SLACK_NS]
-        # The request that is open there is the one that goes on here.
-        shown += [*_renumbered(before, number, {}), *_renumbered(after, number, _goes_on(after, _open_lane(shown)))]
+        shown += [*_renumbered(before, number, {}), *_gone_on(after, number, shown)]
     yield from shown
+
+
+def _gone_on(after: Sequence[Mark], number: int, shown: Sequence[Mark]) -> Iterator[Mark]:
+    """Yield the marks *after* those *shown*; a request that is open there is the one that goes on here."""
+    ordered = sorted(after, key=lambda mark: (mark.at_ns, mark.seq))
+    first = next((mark for mark in ordered if lane_kind(mark.lane) == "upstream"), None)
+    lane = _open_lane(shown)
+    goes_on = {first.lane: lane} if first is not None and lane is not None else {}
+    for mark, placed in zip(ordered, _renumbered(ordered, number, goes_on), strict=True):
+        yield _with_progress([m for m in shown if m.lane == lane], placed) if goes_on and mark is first else placed
 
 
 def _open_lane(marks: Iterable[Mark]) -> str | None:
@@ -113,16 +125,20 @@ def _open_lane(marks: Iterable[Mark]) -> str | None:
     return last.lane if last is not None and not PHASE[last.phase].terminal else None
 
 
-def _goes_on(marks: Iterable[Mark], lane: str | None) -> dict[str, str]:
-    first = min((m for m in marks if lane_kind(m.lane) == "upstream"), key=lambda m: (m.at_ns, m.seq), default=None)
-    return {first.lane: lane} if first is not None and lane is not None else {}
-
-
 def _renumbered(marks: Iterable[Mark], number: int, lanes: Mapping[str, str]) -> Iterator[Mark]:
     """Yield *marks* on lanes of their own: requests are numbered by each view alone."""
     for mark in marks:
         own = lanes.get(mark.lane) or f"{mark.lane}.{number}"
         yield mark._replace(lane=own) if lane_kind(mark.lane) == "upstream" else mark
+
+
+def _with_progress(marks: Sequence[Mark], until: Mark) -> Mark:
+    """Return the mark that goes on with an open request, with what was counted in that until then."""
+    counted = max(marks, key=lambda mark: (mark.at_ns, mark.seq)).attrs
+    if not counted.get("live_chunks"):
+        return until
+    progress = {"chunks": counted["live_chunks"], "progress_at": counted.get("live_progress_at")}
+    return until._replace(attrs={**progress, **until.attrs})
 
 
 def _others(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:
