@@ -31,5 +31,7 @@ class Source(NamedTuple):
     read: Callable[[Sequence[Path], Callable[[int], None]], Iterator[Capture]]
 
 
-SOURCES: Final[tuple[Source, ...]] = (Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),)
+SOURCES: Final[tuple[Source, ...]] = (
+    Source("codex", "Codex homes (rollout-*.jsonl, logs_*.sqlite)", is_codex, read_codex),
+)
 """In the order in which they are asked; the first that claims a file gets it."""
