@@ -373,6 +373,15 @@ def test_the_input_of_a_request_shows_that_it_was_sent(tmp_path: Path) -> None:
     assert turn.since_ns == START_NS + 6 * SECOND_NS
 
 
+def test_one_damaged_time_does_not_move_the_horizon(tmp_path: Path) -> None:
+    made = Program()
+    call(made, made.span("invoke_agent helper", 0, None, **AGENT), 1, 5)
+    alive_until(made, 20)
+    alive_until(made, 86_400 * 300)
+
+    assert verdict(tmp_path, made).horizon_ns == START_NS + 20 * SECOND_NS
+
+
 # -- what is no turn --------------------------------------------------------------------------------------
 
 

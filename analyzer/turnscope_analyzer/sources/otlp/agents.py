@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.otlp.tree import Turn
 
 SOURCE: Final = "otlp"
-_WHY: Final = "the last record of the same service"
+_WHY: Final = "the last record of the same service, which had not sent the span of the turn itself by then"
+_OUTLIER_NS: Final = 86_400_000_000_000
+"""A record that is so much later than all others of its service has a damaged time."""
 _NOT_TOLD: Final = "?"
 
 _BEGINS: Final = frozenset(f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool"))
@@ -83,7 +85,7 @@ class _Services:
     def __init__(self) -> None:
         self.with_models: set[str] = set()
         self._tells_phases: set[str] = set()
-        self._last: dict[str, tuple[int, str]] = {}
+        self._last: dict[str, tuple[int, int, str]] = {}
         self._named: tuple[object, str] = (None, "")
 
     def see(self, record: Span | LogRecord) -> str:
@@ -93,8 +95,9 @@ class _Services:
             self._named = (record.resource, _service_of(record.resource))
         service = self._named[1]
         at_ns = (record.end_ns or record.start_ns) if isinstance(record, Span) else record.at_ns
-        if at_ns > self._last.get(service, (0, ""))[0]:
-            self._last[service] = (at_ns, record.file)
+        last_ns, before_ns, file = self._last.get(service, (0, 0, ""))
+        if at_ns > before_ns:
+            self._last[service] = (max(at_ns, last_ns), min(at_ns, last_ns), record.file if at_ns > last_ns else file)
         return service
 
     def learn(self, service: str, node: Node) -> None:
@@ -107,7 +110,8 @@ class _Services:
     def process(self, turn: Turn) -> Process:
         """Return the process of a turn; one of which nothing is concluded where its end would not be on file."""
         service = (turn.root or [*turn.parts, *turn.requests][0]).service
-        horizon_ns, file = self._last[service]
+        last_ns, before_ns, file = self._last[service]
+        horizon_ns = before_ns if before_ns and last_ns - before_ns > _OUTLIER_NS else last_ns
         return Process(
             process_id=f"{SOURCE}:{service}" if turn.told else f"{SOURCE}:{service}:untold",
             source=SOURCE,
