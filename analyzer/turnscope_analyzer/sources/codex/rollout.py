@@ -21,8 +21,8 @@ from turnscope_analyzer.sources.timeline import Timeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from turnscope_analyzer.sources.codex.marks import Draft
     from turnscope_analyzer.sources.codex.turn import Turn
+    from turnscope_analyzer.sources.drafts import Draft
 
 __all__ = ["is_rollout", "open_files", "read_rollout"]
 
