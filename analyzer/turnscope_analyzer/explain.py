@@ -6,7 +6,7 @@ so that a verdict never looks surer than it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from turnscope.phases import PHASE, lane_kind
 from turnscope_analyzer.describe import attr_words, duration_words, instant_words, mark_words
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Facts, Judgement
     from turnscope_analyzer.model import Finding, Mark, Process
+
+_ANSWERED: Final = frozenset({"response_headers", "first_byte", "first_event", "first_item"})
+"""A turn that waits in one of these was answered: there a source shows what it shows of no other request."""
 
 
 class Explainer:
@@ -172,7 +175,7 @@ class Explainer:
         facts = self.facts
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
-        if not self.process.shows_requests:
+        if not self.process.shows_requests and facts.phase not in _ANSWERED:
             yield "requests, headers and streams are not on file: a model stall and transport look alike"
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
             yield "no renderer marks: detachment cannot be ruled out"
