@@ -144,7 +144,8 @@ def test_a_call_that_a_framework_and_a_client_trace_is_one_request(tmp_path: Pat
         ({"http__response__status_code": 503, "error": "unavailable"}, "transport.failed"),
         ({"error": "Error code: 400 - maximum context length is 8192 tokens"}, "context_length.exceeded"),
         ({"error__type": "ReadTimeout", "gen_ai__response__time_to_first_chunk": 0.5}, "model_stall.idle_timeout"),
-        ({"error__type": "ReadTimeout"}, "unknown.other_error"),
+        ({"error__type": "ReadTimeout"}, "model_stall.answer_timeout"),
+        ({"error__type": "ValueError"}, "unknown.other_error"),
     ],
     ids=repr,
 )
@@ -192,7 +193,7 @@ def test_a_request_that_took_long_makes_its_turn_slow(tmp_path: Path) -> None:
     agent = made.span("invoke_agent helper", 0, 400, **AGENT)
     call(made, agent, 1, 390, gen_ai__response__time_to_first_chunk=2.0)
 
-    assert verdict(tmp_path, made).state == "slow"
+    assert said(verdict(tmp_path, made)) == ("slow", "model_stall", "model_stall.slow_answer")
 
 
 # -- turns that never ended -------------------------------------------------------------------------------
@@ -369,7 +370,8 @@ def test_the_input_of_a_request_shows_that_it_was_sent(tmp_path: Path) -> None:
 
     turn = verdict(tmp_path, made)
 
-    assert (turn.state, turn.phase, turn.confidence) == ("stuck", "upstream_sent", "possible")
+    assert said(turn) == ("stuck", "model_stall", "model_stall.no_answer_on_file")
+    assert turn.confidence == "possible"
     assert turn.since_ns == START_NS + 6 * SECOND_NS
 
 
