@@ -50,7 +50,7 @@ class Agents:
         self._services.learn(service, node)
         trace = self._traces[record.trace_id]
         known = trace.get(node.span_id)
-        if known is None or (known.end_ns is None and (node.end_ns is not None or known.parent_id == _NOT_TOLD)):
+        if known is None or _worth(node) > _worth(known):
             trace[node.span_id] = node
         return True
 
@@ -65,7 +65,7 @@ class Agents:
             # Spans without a role are the plumbing of the turns in their trace.
             alone += 0 if turns else len(nodes)
             for turn in turns:
-                turn_id = _own_id(turn) or (trace_id if len(turns) == 1 else f"{trace_id}:{turn.span_id}")
+                turn_id = turn.told_by(_own_id) or (trace_id if len(turns) == 1 else f"{trace_id}:{turn.span_id}")
                 process = self._services.process(turn)
                 processes[process.process_id] = process
                 marks += _marks(turn, turn_id, process)
@@ -109,7 +109,7 @@ class _Services:
 
     def process(self, turn: Turn) -> Process:
         """Return the process of a turn; one of which nothing is concluded where its end would not be on file."""
-        service = (turn.root or [*turn.parts, *turn.requests][0]).service
+        service = turn.first.service
         last_ns, before_ns, file = self._last[service]
         horizon_ns = before_ns if before_ns and last_ns - before_ns > _OUTLIER_NS else last_ns
         return Process(
@@ -174,18 +174,17 @@ def _service_of(resource: Mapping[str, Attribute]) -> str:
     return "/".join(str(name) for name in names if name) or "unnamed"
 
 
-def _own_id(turn: Turn) -> str:
-    nodes = [*([] if turn.root is None else [turn.root]), *turn.parts]
-    return next((node.facts.turn_id for node in nodes if node.facts and node.facts.turn_id), "")
+def _own_id(node: Node) -> str:
+    return "" if node.facts is None else node.facts.turn_id
 
 
-def _session(turn: Turn) -> str:
-    nodes = [*([] if turn.root is None else [turn.root]), *turn.parts]
-    return next((node.session for node in nodes if node.session), "")
+def _worth(node: Node) -> tuple[bool, int, int]:
+    """Order what several records say of one span: its end counts more than its begin, whatever came first."""
+    return (node.parent_id != _NOT_TOLD, node.end_ns or 0, -node.start_ns)
 
 
 def _marks(turn: Turn, turn_id: str, process: Process) -> Iterator[Mark]:
-    session_id = _session(turn)
+    session_id = turn.told_by(lambda node: node.session)
     for seq, draft in enumerate(story_of(turn, process.horizon_ns)):
         yield Mark(
             turn_id=turn_id,
