@@ -6,7 +6,7 @@ so that a verdict never looks surer than it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from turnscope.phases import PHASE, lane_kind
 from turnscope_analyzer.describe import attr_words, duration_words, instant_words, mark_words
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Facts, Judgement
     from turnscope_analyzer.model import Finding, Mark, Process
-
-_ANSWERED: Final = frozenset({"response_headers", "first_byte", "first_event", "first_item"})
-"""A turn that waits in one of these was answered: there a source shows what it shows of no other request."""
 
 
 class Explainer:
@@ -175,8 +172,8 @@ class Explainer:
         facts = self.facts
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
-        if not self.process.shows_requests and facts.phase not in _ANSWERED:
-            yield "requests, headers and streams are not on file: a model stall and transport look alike"
+        if not self.process.shows_requests:
+            yield self._requests_not_seen()
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
             yield "no renderer marks: detachment cannot be ruled out"
         if facts.fate == "unknown" and facts.ended_phase is None:
@@ -186,6 +183,11 @@ class Explainer:
             yield f"the recorder counted losses: {lost}"
         if facts.accepted_ns is None:
             yield "no record of its acceptance: the begin of the turn is lost"
+
+    def _requests_not_seen(self) -> str:
+        if any(mark.phase in {"upstream_sent", "response_headers"} for mark in self.marks):
+            return "a request is on file once it is answered or has failed: one more may have been sent"
+        return "requests, headers and streams are not on file: a model stall and transport look alike"
 
 
 def _of(mark: Mark) -> Evidence:
