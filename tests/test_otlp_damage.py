@@ -130,3 +130,12 @@ def test_frames_cut_at_any_byte_lose_the_last_one_alone(tmp_path: Path, length: 
     found = read(write(tmp_path, (frame(RAW) * 3)[:length]))
 
     assert len(found.records) == length // len(frame(RAW)) * 2
+
+
+def test_a_document_that_seems_to_end_at_every_line_is_read_in_one_go(tmp_path: Path) -> None:
+    seeming = b"{\n" + b'"x": "}}}",\n}\n' * 100_000
+
+    found = read(write(tmp_path, seeming + line(SPANS)))
+
+    assert len(found.records) == 2
+    assert len(found.rejects) == 1
