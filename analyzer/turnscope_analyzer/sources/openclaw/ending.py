@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.openclaw.errors import failure_of
+from turnscope_analyzer.sources.openclaw.errors import ABORTED, failure_of
 from turnscope_analyzer.sources.openclaw.records import Entry, Where
 
 if TYPE_CHECKING:
@@ -142,14 +142,16 @@ def _tried_again(turn: Turn, failure: Entry) -> bool:
 
 def _attempted(turn: Turn, *, over: bool) -> Ending | None:
     """Return the end that the last attempt came to, where nothing of the turn goes on after it."""
-    ended = turn.last("attempt_ended")
+    ended = turn.last("attempt_ended") or turn.last("run_done")
     if ended is None or not over or any(_goes_on(entry, ended) for entry in turn.entries):
         return None
-    return _by_timeline(turn, ended) if ended.store == "timeline" else _by_trajectory(turn, ended)
+    return _by_trajectory(turn, ended) if ended.what == "attempt_ended" else _by_last_request(turn, ended)
 
 
-def _by_timeline(turn: Turn, ended: Entry) -> Ending:
-    request = turn.last("responded", "request_failed")
+def _by_last_request(turn: Turn, ended: Entry) -> Ending:
+    request = turn.last("sent", "responded", "request_failed")
+    if ended.attrs.get("aborted"):
+        return _failed(ended, ABORTED)
     if request is not None and request.what == "request_failed":
         return _failed(ended, request.attrs)
     return _ending(ended, "failed" if ended.attrs["status"] else "completed")
@@ -186,7 +188,7 @@ def was_dropped(turn: Turn) -> bool:
     Source: openclaw#86963; the client was told that the answer is complete, and it was empty.
     """
     ended = turn.last("attempt_ended")
-    if ended is None or ended.store != "trajectory" or ended.attrs["status"] != "error" or turn.has("transcript"):
+    if ended is None or ended.attrs["status"] != "error" or turn.has("transcript"):
         return False
     aborted = ended.attrs["aborted"] or ended.attrs["externalAbort"] or ended.attrs["timedOut"]
     return not aborted and turn.first("started") is not None and turn.first("prompted") is None

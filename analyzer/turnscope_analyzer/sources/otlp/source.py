@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture
+from turnscope_analyzer.sources.openclaw.telemetry import OpenClawTelemetry
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.otlp.records import Span
 from turnscope_analyzer.sources.rejects import Rejects
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.sources.otlp.records import Dialect
 
-DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = ()
+DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = (OpenClawTelemetry,)
 """In the order in which they are asked: those of one program before those of a convention."""
 
 
