@@ -66,7 +66,7 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
     log = _Log(path, folder)
     for line in lines(path, rejects):
         stamped = _TIME.search(line.head) if line.head.startswith(b"{") else _STAMP.match(line.head)
-        at_ns = time_ns(stamped[1].decode()) if stamped else None
+        at_ns = time_ns(stamped[1].decode("ascii", "replace")) if stamped else None
         if at_ns is None:
             # The console's lines go on over several; a file's are whole.
             if line.head.startswith(b"{"):
