@@ -255,6 +255,38 @@ def test_a_turn_that_a_later_one_has_left_behind_was_interrupted(state: State) -
     assert verdict_of(judged(state.root), KEY).rule == "cancelled.interrupted"
 
 
+def test_a_turn_that_no_lock_is_held_for_was_interrupted_long_ago(state: State) -> None:
+    state.user(0).call(2).row(status="done", startedAt=-9, endedAt=-5, updatedAt=61)
+    state.row("agent:main:other", "other", status="done", startedAt=50, endedAt=62, updatedAt=62)
+
+    assert verdict_of(judged(state.root), KEY).rule == "cancelled.interrupted"
+
+
+def test_a_run_that_prepares_its_prompt_has_no_lock_yet(state: State) -> None:
+    state.stage(0, "session.started").row(status="done", startedAt=-9, endedAt=-5, updatedAt=20)
+
+    assert story(read(state.root), KEY) == ["accepted", "started"]
+
+
+def test_a_checkpoint_of_a_transcript_is_not_read_again(state: State) -> None:
+    state.user(0).answer(5)
+    path = state.sessions / f"{SESSION}.jsonl"
+    path.with_name(f"{SESSION}.checkpoint.{SESSION}.jsonl").write_bytes(path.read_bytes())
+
+    assert len({mark.turn_id for mark in read(state.root).marks}) == 1
+
+
+def test_a_transcript_whose_first_line_is_damaged_is_read_in_its_place(state: State) -> None:
+    state.user(0).answer(5)
+    path = state.sessions / f"{SESSION}.jsonl"
+    path.write_bytes(b"{" + path.read_bytes())
+
+    capture = read(state.root)
+
+    assert story(capture, SESSION)[-1] == "completed"
+    assert len(capture.rejects) == 1
+
+
 def test_a_file_that_cannot_be_read_is_put_aside(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     state.user(0).answer(5).row(status="done", startedAt=0, endedAt=5)
     real = Path.read_bytes

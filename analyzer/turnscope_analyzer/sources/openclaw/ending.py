@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.sources.openclaw.turns import Turn
 
-_SLACK_NS: Final = 5_000_000_000
-
 _EMPTY: Final = {"error_type": "other", "error_class": "empty_answer"}
 _TOOL_TIMEOUT: Final = {"error_type": "tool_timeout"}
 _NO_ANSWER: Final = {"error_type": "answer_timeout"}
@@ -208,7 +206,8 @@ def _by_row(turn: Turn) -> Ending | None:
     if row is None or row.running or row.ended_ns is None or row.status is None:
         return None
     started = turn.last("started", "user")
-    if row.ended_ns < turn.began_ns - _SLACK_NS or (started and row.ended_ns < started.at_ns - _SLACK_NS):
+    if row.ended_ns < (started.at_ns if started is not None else turn.began_ns):
+        # It is about the run before.
         return None
     at = Entry(row.ended_ns, "finished", "row", row.where)
     if row.status in ("done", "killed"):
