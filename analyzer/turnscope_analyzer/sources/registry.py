@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from turnscope_analyzer.sources.claude.transcript import is_claude, read_claude
 from turnscope_analyzer.sources.codex.home import is_codex, read_codex
 from turnscope_analyzer.sources.openclaw.home import is_openclaw, read_openclaw
 from turnscope_analyzer.sources.otlp.decode import is_otlp
@@ -36,6 +37,7 @@ class Source(NamedTuple):
 
 SOURCES: Final[tuple[Source, ...]] = (
     Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),
+    Source("claude-code", "Claude Code transcripts (projects/*/*.jsonl)", is_claude, read_claude),
     Source("openclaw", "OpenClaw state folders and logs", is_openclaw, read_openclaw),
     Source("otlp", "OpenTelemetry files (spans and log records; JSON, protobuf, Jaeger's JSON)", is_otlp, read_otlp),
 )

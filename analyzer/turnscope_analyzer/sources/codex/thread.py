@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from turnscope_analyzer.sources.codex.actions import ACTIONS, text
-from turnscope_analyzer.sources.codex.marks import Settings
+from turnscope_analyzer.sources.codex.settings import Settings
 from turnscope_analyzer.sources.codex.turn import Turn
 
 if TYPE_CHECKING:

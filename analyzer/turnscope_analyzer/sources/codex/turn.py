@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from turnscope_analyzer.sources.codex.errors import Failure, failure_of
-from turnscope_analyzer.sources.codex.marks import Drafts, Settings
 from turnscope_analyzer.sources.codex.requests import Requests
 from turnscope_analyzer.sources.codex.tokens import number
+from turnscope_analyzer.sources.drafts import Drafts
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
     from turnscope_analyzer.sources.codex.records import Record
+    from turnscope_analyzer.sources.codex.settings import Settings
     from turnscope_analyzer.sources.codex.tokens import Reading
 
 _MET_BY_COMPACTION = frozenset({None, "context_length_exceeded"})

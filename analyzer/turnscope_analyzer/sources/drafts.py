@@ -1,15 +1,28 @@
-"""The marks of one Codex turn while its file is still being read: they can be completed, moved and taken back."""
+"""The marks of one turn while its file is still being read: they can be completed, moved and taken back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from turnscope_analyzer.sources.codex.tokens import Meter
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex.records import Record
+
+
+class Placed(Protocol):
+    """A record with its place in its file and on the timeline."""
+
+    @property
+    def offset(self) -> int:
+        """Its first byte."""
+
+    @property
+    def at_ns(self) -> int:
+        """When it was written, on a line that does not go back."""
+
+    @property
+    def wall_ns(self) -> int:
+        """When it was written, by the clock on the wall."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,18 +54,9 @@ class Draft:
 class Drafts(list[Draft]):
     """The marks of one turn in the order in which they came about."""
 
-    def mark(self, record: Record, lane: str, phase: str, **attrs: Value) -> Draft:
+    def mark(self, record: Placed, lane: str, phase: str, **attrs: Value) -> Draft:
         """Add a mark that *record* proves; attributes that are None are not on file."""
         draft = Draft(lane, phase, record.at_ns, record.wall_ns, record.offset, {})
         draft.tell(**attrs)
         self.append(draft)
         return draft
-
-
-class Settings:
-    """What holds for the thread at this point of its file."""
-
-    def __init__(self) -> None:
-        self.meter = Meter()
-        self.model: str | None = None
-        self.asks_people = False
