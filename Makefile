@@ -52,7 +52,7 @@ $(VENV)/.pip:
 	@touch $@
 
 $(VENV)/.codex-%: | $(VENV)/.pip
-	@node -e 'process.exit(parseInt(process.versions.node) < 18)' && npm --version > /dev/null || \
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' && npm --version > /dev/null 2>&1 || \
 		{ echo "make lab gets Codex from npm: install Node.js 18 or newer with npm (Debian: apt-get install npm)"; exit 1; }
 	@echo "installing Codex $*, once"
 	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null

@@ -114,6 +114,35 @@ def test_attempts_that_failed_in_transport_make_silence_transports() -> None:
     assert judge([ACCEPTED, STARTED, *attempts], now_ms=LATE_MS)["t1"].rule == "transport.retry_loop"
 
 
+def test_where_requests_are_not_on_file_the_next_attempt_may_be_under_way() -> None:
+    failed = M("upstream:1", "upstream_failed", 20, {"error_type": "connection_refused"})
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, failed], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "possible")
+
+
+def test_a_prompt_without_an_answer_is_no_missing_header_where_headers_are_not_on_file() -> None:
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, SENT], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("model_stall.no_answer_on_file", "possible")
+
+
+def test_a_message_that_was_started_late_was_not_dropped() -> None:
+    marks = [ACCEPTED, M("turn", "started", 200_000), M("turn", "completed", 201_000)]
+
+    assert judge(marks, now_ms=LATE_MS)["t1"] == ("slow", "pre_start", "pre_start.started_late")
+
+
+def test_a_message_whose_process_may_have_died_with_it_is_only_possibly_dropped() -> None:
+    [judgement] = judgements([ACCEPTED], process(fate="unknown", now_ms=LATE_MS))
+
+    assert (judgement.rule.name, judgement.confidence) == ("silent_drop.never_started", "possible")
+
+
 def test_a_failure_that_a_later_attempt_put_right_is_not_why_the_turn_failed() -> None:
     marks = [
         SENT,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.discover import Found
-    from turnscope_analyzer.model import Process, Verdict
+    from turnscope_analyzer.model import Finding, Process, Verdict
 
 
 def analyze(
@@ -97,14 +97,15 @@ class _Analysis:
             in_journals = plain + sum(judgement.facts.source == JOURNAL for judgement in judgements)
             verdicts = tuple(self._verdicts(engine, judgements))
             self.journals.keep(engine)
+        horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
         return Report(
             sources=tuple(self._sources(in_journals)),
-            horizon_ns=self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None),
+            horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
             rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
             drops=self._drops(),
-            findings=tuple(self._gathered.findings_of(None)),
+            findings=_due(self._gathered.findings_of(None), horizon_ns),
             notes=tuple(self._gathered.notes()),
         )
 
@@ -151,7 +152,7 @@ class _Analysis:
             turn_id = judgement.facts.turn_id
             marks = self._gathered.marks_of(turn_id) + fetched.get(turn_id, []) if turn_id in detailed else []
             holder = holders.get(judgement.facts.session_id)
-            found = tuple(self._gathered.findings_of(turn_id))
+            found = _due(self._gathered.findings_of(turn_id), judgement.facts.horizon_ns)
             yield Explainer(judgement, marks, self.processes, holder, found).verdict()
 
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
@@ -180,7 +181,15 @@ def _holders(judgements: Iterable[Judgement]) -> dict[str | None, Judgement]:
     return {judgement.facts.session_id: judgement for judgement in running}
 
 
+def _due(findings: Iterable[Finding], horizon_ns: int | None) -> tuple[Finding, ...]:
+    """Return those of *findings* that are contradictions by then."""
+    return tuple(found for found in findings if found.due_ns is None or (horizon_ns or 0) >= found.due_ns)
+
+
 def _as_of(process: Process, now_ns: int) -> Process:
+    if process.fate in {"killed", "ended"} and process.horizon_ns < now_ns:
+        # Nothing waits in a process that is gone.
+        return process
     return replace(process, horizon_ns=now_ns, horizon_why="judged as of the time that was given")
 
 

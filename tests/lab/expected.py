@@ -83,22 +83,28 @@ TOLD_BY_FIGURES: Final = frozenset({"too long in the stream", "compaction fails"
 """Failures whose reason is on file in every version; before 0.169 all others end without one."""
 
 
+_ANYHOW: Final[Mapping[str, list[Answers]]] = {
+    "interrupted": [_CANCELLED],
+    "client gone": [_CANCELLED],
+    # The wait of the first turn was young when it died: not that wait is its cause.
+    "killed and resumed": [_LOST, HEALTHY],
+}
+"""Turns that are the same at every level."""
+
+
 def expected(case: Case, moment: Moment, level: Level) -> list[Answers]:
     """Return the right answers for each turn of *case*, the oldest turn first."""
     name = case.scenario.name
-    if name == "killed and resumed":
-        # Its wait was young when it died: not the wait is its cause.
-        return [_LOST, HEALTHY]
-    if name in {"tool runs", "approval"}:
-        return [_WAITING if moment == "alive" else _WAITING | _LOST]
-    if name == "interrupted":
-        return [_CANCELLED]
     if name in FAILURES:
         return [_failed(case, level)]
     if name in STALLS:
         hangs = _stuck(case, level) if moment == "alive" else _killed(case, level)
         return [HEALTHY, hangs] if case.scenario.act == "compact" else [hangs]
-    return [HEALTHY]
+    if name in {"tool runs", "approval"}:
+        return [_WAITING if moment == "alive" else _WAITING | _LOST]
+    if name == "terminated":
+        return [_terminated(case, level)]
+    return _ANYHOW.get(name, [HEALTHY])
 
 
 def _failed(case: Case, level: Level) -> Answers:
@@ -123,10 +129,18 @@ def _killed(case: Case, level: Level) -> Answers:
     return killed | _pairs(["not_determinable", "stuck"], causes)
 
 
+def _terminated(case: Case, level: Level) -> Answers:
+    if is_new(case.version) and case.driver == "app-server":
+        # It ends its turns when it is told to go; all others just go.
+        return _CANCELLED
+    gone = _LOST | _pairs(["not_determinable"], _UNTOLD)
+    return _LOST if level == "logdb" and is_new(case.version) else gone
+
+
 def _causes(case: Case, level: Level) -> Causes:
     stall = STALLS[case.scenario.name]
-    if level == "logdb" and (case.driver == "exec" or not is_new(case.version)):
-        # exec writes no rows, and in the older one the rows of a poller push those of the turn out.
+    if level == "logdb" and case.driver == "exec":
+        # It writes no log rows.
         return (*stall.rollout, *stall.logdb)
     told: Causes = getattr(stall, level)
     return told

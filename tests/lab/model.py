@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FULL_TOKENS: Final = 90_000
 """What a request has cost that leaves no room for the next one, in the lab's window."""
 
-_START_LIMIT_S: Final = 10
+_LIMIT_S: Final = 10
 
 
 class Asked(NamedTuple):
@@ -104,7 +104,7 @@ class Models:
 
     def run(self, what: Coroutine[Any, Any, None]) -> None:
         """Do *what* on the models' thread."""
-        asyncio.run_coroutine_threadsafe(what, self._loop).result(_START_LIMIT_S)
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(_LIMIT_S)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -115,14 +115,14 @@ class Models:
     ) -> None:
         self.run(self._leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_START_LIMIT_S)
+        self._thread.join(_LIMIT_S)
         self._loop.close()
 
     async def _leave(self) -> None:
-        """Listen no more, and end every answer that still hangs."""
+        """Listen no more, and wait for the answers: all of them end when their client is gone."""
         for model in self._open:
             await model.shut()
+            await model.let_go()
         answers = asyncio.all_tasks() - {asyncio.current_task()}
-        for answer in answers:
-            answer.cancel()
-        await asyncio.gather(*answers, return_exceptions=True)
+        if answers:
+            await asyncio.wait(answers, timeout=_LIMIT_S / 2)

@@ -15,8 +15,9 @@ from lab.binary import VERSIONS, is_new
 if TYPE_CHECKING:
     from lab.codex import Driver
 
-Act = Literal["", "interrupt", "compact", "resume"]
-"""What the client does when the fault is there: stop the turn, compact the thread, or go on in a new process."""
+Act = Literal["", "compact", "interrupt", "leave", "terminate", "resume"]
+"""What is done to a turn in its middle: the thread is compacted, the client stops it or is gone, Codex gets SIGTERM, or
+it is killed and a new process goes on."""
 
 BOTH: Final[tuple[Driver, ...]] = ("exec", "app-server")
 APP: Final[tuple[Driver, ...]] = ("app-server",)
@@ -90,6 +91,8 @@ SCENARIOS: Final = (
     Scenario("approval", _ESCALATED, _TURN, APP, open=True, sign=_ASKS, approval="on-request"),
 
     Scenario("interrupted", "mid_text", _TURN, act="interrupt"),
+    Scenario("client gone", "mid_text", _TURN, APP, act="leave"),
+    Scenario("terminated", "mid_text", _TURN, act="terminate"),
     Scenario("killed and resumed", "mid_text; text", _TWO, act="resume"),
 )
 """Every scenario, but the one of a Codex that is disturbed by nobody (``test_live.py``)."""

@@ -6,7 +6,7 @@ import socket
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from signal import SIGKILL
+from signal import SIGKILL, SIGTERM
 from typing import TYPE_CHECKING, Final, Literal
 
 from lab.binary import binary
@@ -109,15 +109,7 @@ class Stage:
             if case.scenario.open:
                 time.sleep(_LINGER_S[case.driver])
                 _judge(run, "alive")
-                codex.send(SIGKILL)
-            elif case.scenario.act == "resume":
-                codex.send(SIGKILL)
-                codex = start(case, home, codex.thread)
-            elif case.scenario.act == "interrupt":
-                codex.interrupt()
-            if not case.scenario.open:
-                codex.wait_for_end()
-                codex.leave()
+            codex = _end(case, home, codex)
             _hold_to_plan(case, model)
             run.turns = {request.turn_id for request in model.asked}
             _judge(run, "after")
@@ -179,6 +171,26 @@ def until(is_so: Callable[[], bool], what: str) -> None:
         if time.monotonic() > give_up:
             raise NothingCameError(f"no {what} within {PATIENCE_S} s")
         time.sleep(_POLL_S)
+
+
+def _end(case: Case, home: Home, codex: Exec | AppServer) -> Exec | AppServer:
+    """Do to *codex* what the scenario wants, and return the process that was the last; it has ended, too."""
+    act = case.scenario.act
+    if case.scenario.open:
+        codex.send(SIGKILL)
+        return codex
+    if act == "resume":
+        codex.send(SIGKILL)
+        codex = start(case, home, codex.thread)
+    elif act == "interrupt":
+        codex.interrupt()
+    elif act == "terminate":
+        codex.send(SIGTERM)
+        return codex
+    if act != "leave":
+        codex.wait_for_end()
+    codex.leave()
+    return codex
 
 
 def _hold_to_plan(case: Case, model: Model) -> None:

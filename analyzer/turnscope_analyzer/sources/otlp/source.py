@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture
+from turnscope_analyzer.sources.otlp.agents import Agents
 from turnscope_analyzer.sources.otlp.decode import read_records
-from turnscope_analyzer.sources.otlp.records import Span
+from turnscope_analyzer.sources.otlp.own import Own
 from turnscope_analyzer.sources.rejects import Rejects
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.sources.otlp.records import Dialect
 
-DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = ()
+DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = (Own, Agents)
 """In the order in which they are asked: those of one program before those of a convention."""
 
 
@@ -31,7 +32,7 @@ def read_otlp(files: Sequence[Path], progress: Callable[[int], None]) -> Iterato
         try:
             for record in read_records(path, rejects, own.left_alone):
                 if not any(dialect.take(record) for dialect in dialects):
-                    own.left_alone["spans that are no agent's turn" if isinstance(record, Span) else "log records"] += 1
+                    own.left_alone["log records of no known program"] += 1
             progress(path.stat().st_size)
         except OSError as error:
             rejects.add(0, f"cannot be read: {error.strerror or error}")
