@@ -1,7 +1,7 @@
 """Damaged files of every kind that can be read: the same kind and number give the same bytes.
 
-A sample is a folder of units, each a file or a folder that a program left. The first unit is the witness: it lies
-undamaged beside every damaged one, and what is said of its turns must not change.
+The first unit of a sample is the witness: it lies undamaged beside every damaged one, and what is said of its turns
+must not change.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ import gzip
 import random
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bench.generate import write_process
-from otlp_kit import Program, frame, line
-from turnscope_analyzer.discover import JOURNAL
+from fuzz_samples import SAMPLES
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -23,50 +20,11 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-DATA: Final = Path(__file__).parent / "data"
 LARGEST_BYTES: Final = 4 << 20
 """A file does not grow beyond this, however often a block of it is doubled."""
-
-
-def copied(name: str) -> Callable[[Path], None]:
-    """Return what copies the captures in tests/data under *name*, each of them a unit."""
-
-    def make(folder: Path) -> None:
-        shutil.copytree(DATA / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("README.md"))
-
-    return make
-
-
-def telemetry(folder: Path) -> None:
-    """Write what a program exported, in three encodings, one unit each."""
-    for number, name in enumerate(("spans.jsonl", "spans.binpb", "more.jsonl")):
-        program = Program(first_id=0xA1 + number)
-        turn = program.span("invoke_agent", 0, 9, gen_ai__operation__name="invoke_agent", gen_ai__conversation__id="c")
-        program.span("chat", 1, 3, turn, gen_ai__operation__name="chat", gen_ai__request__model="m")
-        program.span("execute_tool", 3, 4, turn, gen_ai__operation__name="execute_tool", gen_ai__tool__call__id="1")
-        program.span("chat", 5, 8, turn, gen_ai__operation__name="chat", error="overloaded")
-        program.log("gen_ai.choice", 3, turn)
-        requests = (program.spans(), program.logs())
-        lines = [frame(r.SerializeToString()) if name.endswith("binpb") else line(r) for r in requests]
-        (folder / name).write_bytes(b"".join(lines))
-
-
-def journals(folder: Path) -> None:
-    """Write the journals of four processes, one of them killed, each in a folder of its own."""
-    for process in range(4):
-        (folder / f"process-{process}").mkdir()
-        write_process(folder / f"process-{process}", "chat", 16 << 10, process, 12)
-
-
-SAMPLES: Final[Mapping[str, Callable[[Path], None]]] = {
-    JOURNAL: journals,
-    "codex": copied("codex"),
-    "claude-code": copied("claude"),
-    "otlp": telemetry,
-}
-"""By kind of source, what writes its sample into an empty folder: two units or more."""
 
 
 class Damage:

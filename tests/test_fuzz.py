@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fuzz_kit import SAMPLES, Damage, files_of
+from fuzz_kit import Damage, files_of
+from fuzz_samples import SAMPLES
 from turnscope.phases import PHASE, lane_kind
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.discover import JOURNAL
