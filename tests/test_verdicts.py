@@ -155,6 +155,18 @@ def test_a_failure_that_a_later_attempt_put_right_is_not_why_the_turn_failed() -
     assert judge([ACCEPTED, STARTED, *marks], now_ms=LATE_MS)["t1"] == ("failed", "unknown", "unknown.other_error")
 
 
+def test_a_bare_400_gives_way_to_the_turns_own_error() -> None:
+    marks = [
+        ACCEPTED,
+        STARTED,
+        SENT,
+        M("upstream:1", "upstream_failed", 500, {"error_type": "bad_request"}),
+        M("turn", "failed", 600, {"error_type": "context_length_exceeded"}),
+    ]
+
+    assert judge(marks, now_ms=LATE_MS)["t1"].rule == "context_length.exceeded"
+
+
 def test_chunks_that_still_come_keep_a_stream_from_being_stuck() -> None:
     streaming = M("upstream:1", "first_item", 20, {"live_chunks": 9, "live_progress_at": (LATE_MS - 1000) * 1_000_000})
 
@@ -190,6 +202,12 @@ def test_a_turn_that_was_cancelled_while_it_was_stuck_keeps_the_cause() -> None:
 
 def test_a_turn_that_was_cancelled_in_time_has_no_cause() -> None:
     assert judge([ACCEPTED, STARTED, SENT, M("turn", "cancelled", 9000)], now_ms=LATE_MS)["t1"].cause is None
+
+
+def test_a_recovered_turn_waits_no_longer_than_its_process_lived() -> None:
+    lost = [ACCEPTED, STARTED, SENT, M("turn", "interrupted", 90, {"recovered": True})]
+
+    assert judge(lost, process(now_ms=LATE_MS))["t1"] == ("orphaned", "process_lost", "process_lost.recovered")
 
 
 def test_a_recovered_turn_is_orphaned_until_somebody_resumes_it() -> None:
