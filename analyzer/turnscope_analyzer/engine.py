@@ -80,9 +80,10 @@ class Engine:
         """Empty an input table."""
         self._run(f"DELETE FROM {table}")
 
-    def append(self, table: str, name: str) -> None:
-        """Append the rows of a statement to a table, column by name."""
-        self._run(f"INSERT INTO {table} BY NAME {statement(name)}")
+    def append(self, table: str, name: str) -> int:
+        """Append the rows of a statement to a table, column by name; return how many they were."""
+        appended: int = self._run(f"INSERT INTO {table} BY NAME {statement(name)}").fetchall()[0][0]
+        return appended
 
     def export(self, name: str, path: Path) -> None:
         """Write the rows of a statement to *path* as Parquet."""
@@ -97,10 +98,10 @@ class Engine:
         self._run(f"CREATE OR REPLACE TEMP VIEW {name} AS {statement(adapter)}")
 
     def build(self, *statements: str) -> None:
-        """Run core statements in the given order, each into the table that its name says."""
+        """Run core statements in the given order; each makes the table that its name says, or makes it anew."""
         for name in statements:
             table = name.partition("/")[2].partition("_")[2]
-            self._run(f"CREATE TABLE {table} AS {statement(name)}")
+            self._run(f"CREATE OR REPLACE TABLE {table} AS {statement(name)}")
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""
