@@ -206,6 +206,27 @@ def test_a_question_waits_for_a_person(second_turn: Transcript) -> None:
     assert judged(second_turn.call(name="AskUserQuestion")).state == "waiting"
 
 
+def test_a_prompt_that_nobody_takes_out_of_the_queue_is_blocked(second_turn: Transcript) -> None:
+    second_turn.call()
+    for text in ("First.", "Second.", "<task-notification>x</task-notification>"):
+        second_turn.add("queue-operation", operation="enqueue", content=text)
+    second_turn.add("queue-operation", operation="remove", content="First.", reason="absorbed_mid_turn")
+
+    verdict = judged(second_turn)
+
+    assert (verdict.state, verdict.cause, verdict.phase) == ("stuck", "queue_blocked", "queued")
+    assert b"Second." in second_turn.lines[-3]
+    assert verdict.evidence[0].offset == len(b"\n".join(second_turn.lines[:-3])) + 1
+
+
+def test_a_prompt_that_was_taken_out_of_the_queue_is_no_other_turn(second_turn: Transcript) -> None:
+    second_turn.answer().add("queue-operation", operation="enqueue", content="Go on.")
+    second_turn.add("queue-operation", operation="dequeue").user("Go on.", promptSource="queued").answer()
+
+    assert [story(second_turn.read(), turn)[-1] for turn in range(3)] == ["completed"] * 3
+    assert len(turns_of(second_turn.read())) == 3
+
+
 def test_a_turn_whose_responses_do_not_say_how_they_stopped_cannot_be_judged(transcript: Transcript) -> None:
     transcript.user().answer(stop=None).user().answer(stop=None)
 
