@@ -63,7 +63,43 @@ def test_what_another_view_saw_later_is_not_lost() -> None:
 
     joined = join([*ROLLOUT_MARKS, *TRACE_MARKS, late], BOTH)
 
-    assert story(joined.marks)[-1] == "upstream:2.1 upstream_completed 60"
+    assert story(joined.marks)[-1] == "upstream:2 upstream_completed 60"
+
+
+def test_requests_that_the_best_view_no_longer_or_not_yet_has_come_from_another() -> None:
+    early = mark(ROLLOUT, "upstream:1", "upstream_completed", 3)
+    done = mark(TRACE, "upstream:2", "upstream_completed", 30)
+    late = mark(ROLLOUT, "upstream:7", "first_item", 60)
+
+    joined = join([*ROLLOUT_MARKS, *TRACE_MARKS, early, done, late], BOTH)
+
+    upstream = [told for told in story(joined.marks) if told.startswith("upstream")]
+    assert (upstream[0], upstream[-1]) == ("upstream:1.1 upstream_completed 3", "upstream:7.1 first_item 60")
+
+
+def test_a_view_that_ends_before_the_turns_last_mark_cannot_show_that_nothing_was_sent() -> None:
+    short = {**BOTH, TRACE.process_id: replace(TRACE, horizon_ns=21 * S)}
+    answered = [mark for mark in TRACE_MARKS if mark.at_ns <= 15 * S]
+
+    assert not join([*ROLLOUT_MARKS, *answered], short).process.shows_requests
+    assert join([*ROLLOUT_MARKS, *answered], BOTH).process.shows_requests
+    assert join([*ROLLOUT_MARKS, *TRACE_MARKS], short).process.shows_requests
+
+
+def test_the_time_of_a_moment_is_the_exact_one_or_else_the_earlier_one() -> None:
+    done = [mark(ROLLOUT, "compaction", "compaction_completed", 30, late=True)]
+    seen = [mark(TRACE, "compaction", "compaction_completed", 31, late=True)]
+    exact = [mark(ROLLOUT, "compaction", "compaction_completed", 32)]
+
+    assert story(join([*TRACE_MARKS, *done, *seen], BOTH).marks)[-1].endswith("compaction_completed 30")
+    assert story(join([*TRACE_MARKS, *exact, *seen], BOTH).marks)[-1].endswith("compaction_completed 32")
+
+
+def test_a_compaction_that_was_only_inferred_yields_to_a_request_that_was_seen() -> None:
+    inferred = mark(ROLLOUT, "compaction", "compaction_started", 20.1)._replace(attrs={"kind": "likely"})
+
+    assert not any(mark.lane == "compaction" for mark in join([*TRACE_MARKS, inferred], BOTH).marks)
+    assert any(mark.lane == "compaction" for mark in join([*TRACE_MARKS[:4], inferred], BOTH).marks)
 
 
 def test_the_process_of_a_joined_turn_knows_what_any_view_knows() -> None:

@@ -73,6 +73,8 @@ class Explainer:
 
     def _mark(self, seq: int | None) -> Mark | None:
         """Return the mark *seq* of the turn; where two processes used the number, the one on the lane that decides."""
+        if seq is None or not self.marks:
+            return None
         found = [mark for mark in self.marks if mark.seq == seq]
         return next((mark for mark in found if mark.phase == self.facts.phase), found[0] if found else None)
 

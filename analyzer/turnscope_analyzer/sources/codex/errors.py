@@ -76,13 +76,22 @@ def _failure(text: str, info: str | None, status: int | None) -> Failure:
     found = next((kind for pattern, kind in _KINDS if pattern.search(text)), None)
     # A status outranks what the text says of the connection, but a limit, a window or a compaction outranks it.
     if status is not None and found not in ("compaction_failed", "context_length_exceeded", "rate_limited"):
-        found = _of_status(status) or found
+        found = of_status(status) or found
     return Failure(found or _INFOS.get(info or "", "other"), info, status)
 
 
 def ends_a_turn(error: Mapping[str, Any]) -> bool:
     """Tell whether an ``error`` event is about its turn, not about a request that the turn merely refused."""
     return _info(error.get("codex_error_info"))[0] not in _NOT_THE_TURN
+
+
+def of_status(status: int) -> str | None:
+    """Return the error kind of an HTTP *status*, None for one that is no error."""
+    if status >= 500:
+        return "server_error"
+    if status < 400:
+        return None
+    return {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}.get(status, "bad_request")
 
 
 def _info(info: object) -> tuple[str | None, int | None]:
@@ -94,11 +103,3 @@ def _info(info: object) -> tuple[str | None, int | None]:
     (word, detail), *_ = info.items()
     status = detail.get("http_status_code") if isinstance(detail, dict) else None
     return word[:64], status if type(status) is int and 100 <= status < 600 else None
-
-
-def _of_status(status: int) -> str | None:
-    if status >= 500:
-        return "server_error"
-    if status < 400:
-        return None
-    return {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}.get(status, "bad_request")

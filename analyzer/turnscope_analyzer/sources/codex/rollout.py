@@ -1,7 +1,8 @@
 """Codex rollouts (``rollout-*.jsonl``) as marks.
 
 A rollout is one thread over all its resumes. It shows when things were complete, never when a request was sent,
-and nothing of its process: whether that still runs is told by who holds the file open for writing.
+and nothing of its process: whether that still runs is told by who holds the file open for writing, and by the lock
+that newer versions hold beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from turnscope_analyzer.sources.timeline import Timeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from turnscope_analyzer.model import Fate
+    from turnscope_analyzer.sources.codex.locks import Lock
     from turnscope_analyzer.sources.codex.turn import Turn
     from turnscope_analyzer.sources.drafts import Draft
 
@@ -35,6 +38,7 @@ def read_rollout(
     path: Path,
     *,
     held: Collection[str] = frozenset(),
+    lock: Lock | None = None,
     now_ns: Callable[[], int] = time.time_ns,
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> Capture:
@@ -46,7 +50,8 @@ def read_rollout(
     Args:
         path: The file; told to be a rollout by `is_rollout`.
         held: Real paths of the files that a live process has open for writing, from `open_files`.
-        now_ns: The wall clock, asked only for a file that is held.
+        lock: The lock of the thread's writer, None where there is none: it ended well, or its version has no locks.
+        now_ns: The wall clock, asked only for a file whose writer lives.
         progress: Called now and then with the bytes that were read since the last call.
 
     Raises:
@@ -62,20 +67,16 @@ def read_rollout(
         return capture
     thread_id = thread.thread_id or _name_of(path)
     turns = thread.finish()
-    running = os.path.realpath(path) in held
-    horizon_ns = timeline.now(now_ns()) if running else timeline.now(timeline.wall_ns)
+    fate, why = _fate(path, held, lock, timeline.wall_ns)
+    horizon_ns = timeline.now(now_ns() if fate == "running" else timeline.wall_ns)
     for made in sorted({turn.made for turn in turns}) or [False]:
         capture.processes.append(
             Process(
                 process_id=_process_id(thread_id, made=made, mixed=any(not turn.made for turn in turns)),
                 source=SOURCE,
-                fate="running" if running else "unknown",
+                fate=fate,
                 horizon_ns=horizon_ns,
-                horizon_why=(
-                    "now: a process on this host holds the file open for writing"
-                    if running
-                    else "the last record; a rollout does not show what became of its process"
-                ),
+                horizon_why=why,
                 file=str(path),
                 shows_requests=False,
                 shows_ends=not made,
@@ -85,6 +86,17 @@ def read_rollout(
     capture.marks.extend(_marks(turns, thread_id, str(path)))
     capture.names.update(_names(turns, thread_id))
     return capture
+
+
+def _fate(path: Path, held: Collection[str], lock: Lock | None, last_record_ns: int) -> tuple[Fate, str]:
+    """Return what became of the writer, and how far that reaches."""
+    if os.path.realpath(path) in held:
+        return "running", "now: a process on this host holds the file open for writing"
+    if lock is not None and lock.held:
+        return "running", "now: a process on this host holds the lock of the thread's writer"
+    if lock is not None and lock.proves_death(last_record_ns):
+        return "killed", "the last record; the lock of the thread's writer was left behind, and nobody holds it"
+    return "unknown", "the last record; a rollout does not show what became of its process"
 
 
 def open_files() -> set[str]:

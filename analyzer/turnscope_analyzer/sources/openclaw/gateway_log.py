@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.failures import kind_of_status
 from turnscope_analyzer.model import Gap
-from turnscope_analyzer.sources.openclaw.errors import failure_of
+from turnscope_analyzer.sources.openclaw.errors import ABORTED, failure_of
 from turnscope_analyzer.sources.openclaw.gateway import Boot
 from turnscope_analyzer.sources.openclaw.records import Entry, Where, lines, parsed, time_ns, word
 
@@ -45,7 +45,9 @@ _STALLED: Final = re.compile(
     r"session: sessionId=\S+ sessionKey=(\S+) .*lastProgress=model_call:started lastProgressAge=(\d+)s"
 )
 _FROZEN: Final = re.compile(r"liveness warning: .*eventLoopDelayMaxMs=([\d.]+)")
+_STAGES: Final = (("embedded run timeout", "timed_out"), ("embedded run done", "run_done"))
 _LISTENS: Final = re.compile(r"listening on .*\(PID (\d+)\)")
+
 _FREEZE_MS: Final = 1_000
 _SECOND_NS: Final = 1_000_000_000
 
@@ -64,7 +66,7 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
     log = _Log(path, folder)
     for line in lines(path, rejects):
         stamped = _TIME.search(line.head) if line.head.startswith(b"{") else _STAMP.match(line.head)
-        at_ns = time_ns(stamped[1].decode()) if stamped else None
+        at_ns = time_ns(stamped[1].decode("ascii", "replace")) if stamped else None
         if at_ns is None:
             # The console's lines go on over several; a file's are whole.
             if line.head.startswith(b"{"):
@@ -132,7 +134,7 @@ class _Log:
             return Entry(at_ns - back_ms * 1_000_000, what, "log", where, attrs)
 
         if told:
-            if found := _event(told):
+            if found := event_of(told):
                 what, attrs = found
                 yield str(told["runId"])[:256], None, word(told, "sessionId"), entry(what, **attrs)
         elif accepted := _ACCEPTED.search(message):
@@ -152,11 +154,12 @@ class _Log:
                 Entry(at_ns - int(stalled[2]) * _SECOND_NS, "sent", "log", where)
             )
         elif tied := _TIED.search(message):
-            timed_out = "embedded run timeout" in message
-            yield tied[1], tied[3], tied[2], entry("timed_out" if timed_out else "seen")
+            what = next((what for words, what in _STAGES if words in message), "seen")
+            aborted = "aborted=true" in message
+            yield tied[1], tied[3], tied[2], entry(what, aborted=aborted, status=None)
 
 
-def _event(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def event_of(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """Return what an object that names its run says of it."""
     if not isinstance(told.get("runId"), str):
         return None
@@ -167,8 +170,7 @@ def _event(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         case "embedded_run_agent_end" if told.get("isError") is True:
             found = "request_failed", failure_of(text)
         case "embedded_run_failover_decision" if told.get("decision") == "surface_error":
-            timed_out = told.get("timedOut") is True and text is None
-            found = "surfaced", {"error_type": "answer_timeout"} if timed_out else failure_of(text)
+            found = "surfaced", failure_of(text) if text is not None else dict(ABORTED)
         case "model_fallback_decision" if told.get("decision") == "candidate_failed":
             found = "surfaced", failure_of(text)
         case "embedded_run_compaction_start":

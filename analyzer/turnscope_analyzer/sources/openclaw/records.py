@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     ``what`` is one of: accepted, queued, user (a user's record in the transcript), started, hydrated, prompted,
     sent, headers, responded (a request is over, and went well), request_failed, answer, aborted, note (written by
     the gateway in the model's place), call, result, compacting, compacted, compaction_failed, prompt_error,
-    attempt_ended, finished, surfaced (the user was told of the error), seen.
+    attempt_ended, run_done, finished, surfaced (the user was told of the error), timed_out, seen.
     """
 
     at_ns: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from turnscope_analyzer.sources.openclaw.errors import ABORTED
 from turnscope_analyzer.sources.openclaw.records import Entry, Run
 
 if TYPE_CHECKING:
@@ -260,8 +261,11 @@ def _place_loose(turns: list[Turn], loose: list[Run], folder: Folder) -> None:
         near = [run for run in telling if _gave_up_at(run, row.updated_ns)]
         kinds = {entry.attrs.get("error_type") for run in near for entry in run.entries if entry.what == "surfaced"}
         if len(kinds) == 1:
-            # Which of them is this row's does not matter: they ended in the same way at the same moment.
-            turn.entries += [entry for entry in near[0].entries if entry.what == "surfaced"]
+            # Which of them is this row's does not matter: they ended in the same way at the same moment. And a stop
+            # would have left a transcript.
+            ends = [entry for entry in near[0].entries if entry.what == "surfaced"]
+            timeout = {"error_type": "answer_timeout"}
+            turn.entries += [end._replace(attrs=timeout) if end.attrs == ABORTED else end for end in ends]
             telling.remove(near[0])
     if not folder.rows and not folder.transcripts:
         for run in telling:
