@@ -1,9 +1,11 @@
 # make demo, test, lint and bench set up what they need by themselves: Python 3.10 or newer with venv is enough.
+# make lab needs npm, too; CODEX=0.169.0 has it run that version alone.
 # PYTHON=python3.12 chooses another interpreter, VENV=folder another place; ARGS="-k journal" goes to pytest or bench.
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+CODEX ?= $(shell cat tests/lab/codex-versions.txt)
 
 python = $(VENV)/bin/python
 pip = $(python) -m pip install -qq
@@ -11,7 +13,7 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench lab clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
@@ -27,6 +29,12 @@ lint: $(VENV)/.test $(VENV)/.lint
 bench: $(VENV)/.test $(VENV)/.bench
 	@$(python) -m bench $(ARGS)
 
+lab: export TURNSCOPE_CODEX = $(VENV)/codex
+lab: export TURNSCOPE_CODEX_VERSIONS = $(CODEX)
+lab: export TURNSCOPE_LAB_KEEP = $(LAB_KEEP)
+lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
+	@$(python) -m pytest -m lab $(ARGS) tests/lab
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find analyzer bench examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
@@ -36,6 +44,13 @@ $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "turnscope needs Python 3.10 or newer; try make PYTHON=...")'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(pip) "pip>=25.1"  # older ones do not know dependency groups
+	@touch $@
+
+$(VENV)/.codex-%: | $(VENV)/.pip
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' && npm --version > /dev/null 2>&1 || \
+		{ echo "make lab gets Codex from npm: install Node.js 18 or newer with npm (Debian: apt-get install npm)"; exit 1; }
+	@echo "installing Codex $*, once"
+	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null
 	@touch $@
 
 # One stamp for each group of pyproject.toml; a changed pyproject.toml makes them all out of date.

@@ -64,6 +64,10 @@ def _built() -> tuple[Schema, dict[str, list[Column]]]:
         for name in CORE:
             if f"tables/{table_of(name)}" not in TABLES:
                 engine.build(name)
+        engine.set("kept_files", ["a"])
+        engine.export("adapters/duckdb_keep", engine.folder / "kept.parquet")
+        engine.set("glance_files", [str(engine.folder / "kept.parquet")])
+        engine.view("kept_parts", "adapters/duckdb_kept")
         tables = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
         for table, column, sql_type in engine.rows(tables):
             schema.setdefault(table, {})[column] = sql_type

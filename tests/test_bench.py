@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from bench.threads import large_thread, many_threads
 from turnscope.life import ENDED, read_life
 from turnscope.phases import PHASE, lane_kind
 from turnscope.process import fate_of
 from turnscope.reading import Note, RawMark, read_header, read_segment
+from turnscope_analyzer.analyze import analyze
 
 ROOT = Path(__file__).parent.parent
 SEGMENT_BYTES = 65_536
@@ -115,3 +117,21 @@ def test_every_life_file_reaches_beyond_the_last_mark(journal: Path) -> None:
 
     assert pulses.keys() == last.keys()
     assert all(pulses[process] > at for process, at in last.items())
+
+
+def test_every_generated_turn_of_codex_but_the_last_of_a_thread_ends_well(tmp_path: Path) -> None:
+    turns = large_thread(tmp_path, turns=14, image_bytes=2_000) + many_threads(tmp_path / "more", threads=3)
+
+    report = analyze([tmp_path], everything=True)
+
+    states = Counter(verdict.state for verdict in report.turns)
+    assert (len(report.turns), states["healthy"], report.rejects) == (turns, turns - 4, ())
+
+
+def test_generated_threads_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        many_threads(tmp_path / name, threads=2)
+
+    one, other = ([path.read_bytes() for path in sorted((tmp_path / name).rglob("*.jsonl"))] for name in ("a", "b"))
+
+    assert one == other

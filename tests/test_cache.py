@@ -113,7 +113,7 @@ def test_many_small_files_are_put_together(tmp_path: Path, cache: Path, monkeypa
         record(tmp_path)
         analyze([tmp_path])
 
-    assert len(list(cache.glob("*/*.parquet"))) <= 2
+    assert len(list(cache.glob("*/*-*.parquet"))) <= 2
     assert files_read(tmp_path, monkeypatch) == 0
 
 

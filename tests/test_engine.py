@@ -35,8 +35,8 @@ def test_half_of_the_machine_is_left_to_others(monkeypatch: pytest.MonkeyPatch) 
 def test_nothing_is_left_behind() -> None:
     with Engine() as engine:
         folder: Path = engine.folder
-        engine.load("files", [{"file": "it's", "process_id": "p"}])
+        engine.load("clocks", [{"process_id": "it's", "wall_minus_mono_ns": 1}])
 
-        assert engine.rows("SELECT * FROM files") == [("it's", "p")]
+        assert engine.rows("SELECT * FROM clocks") == [("it's", 1)]
 
     assert not folder.exists()

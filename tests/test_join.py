@@ -125,6 +125,14 @@ def test_a_turn_has_one_end_whatever_the_views_call_it() -> None:
     assert story(joined.marks)[-1] == "turn failed 30.1"
 
 
+def test_a_turn_that_its_process_left_ends_after_all_that_any_view_saw_of_it() -> None:
+    lost = mark(ROLLOUT, "turn", "interrupted", 10, recovered=True)
+
+    joined = join([*ROLLOUT_MARKS[:2], lost, *TRACE_MARKS[:3]], BOTH)
+
+    assert story(joined.marks)[-2:] == ["upstream:1 response_headers 11", "turn interrupted 11"]
+
+
 def test_a_turn_is_found_by_its_other_name() -> None:
     gathered = Gathered()
     gathered.add("codex", Capture([ROLLOUT], ROLLOUT_MARKS, names={"trace-1": "t1"}))

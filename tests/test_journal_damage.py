@@ -16,6 +16,7 @@ from journal_kit import SECOND_NS, line, lives, stepped
 from segment_kit import LINES, NOW_NS, TURNS, header, stuck_turn, told, verdicts, whole_turn, write
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.engine import Engine
+from turnscope_analyzer.question import Question
 from turnscope_analyzer.sources.journal import Journals
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def test_a_segment_that_goes_while_it_is_read_is_put_aside(tmp_path: Path) -> No
         journals = Journals([kept, early, late], engine.folder)
         late.unlink()
 
-        journals.glance(engine, lambda _bytes: None)
+        journals.glance(engine, lambda _bytes: None, Question())
 
         assert engine.rows("SELECT turn_id, plain FROM glance") == [("well", True)]
     assert {reject.file for reject in journals.rejects} == {str(early), str(late)}

@@ -121,7 +121,7 @@ def test_what_a_file_makes_is_read_by_something(name: str) -> None:
     assert table_of(name) in {*in_sql, *in_python}
 
 
-READ_BY_CODE = {"core/10_glance_parts", "core/12_windows", "core/60_facts"}
+READ_BY_CODE = {"core/10_glance_parts", "core/12_stamps", "core/13_windows", "core/32_worst", "core/60_facts"}
 
 
 @pytest.mark.parametrize("name", sorted({*CORE} - READ_BY_CODE))
@@ -230,16 +230,36 @@ def test_the_adapter_gives_the_columns_of_marks() -> None:
 
 
 def test_kept_glances_come_back_as_they_were(tmp_path: Path) -> None:
-    row = {"file": "a", "turn_id": "t", **dict.fromkeys(list(schema()["glance_parts"])[2:], 1)}
+    rest = dict.fromkeys(list(schema()["glance_parts"])[2:], 1)
+    went_on, plain = ({"file": "a", "turn_id": turn_id, **rest} for turn_id in ("t1", "t2"))
     with Engine() as engine:
-        engine.load("glance_parts", [row])
-        engine.load("segment_keys", [{"file": "a", "key": "k"}])
+        engine.load("capture", [{"plain_below_ns": 60}])
+        engine.load("glance_parts", [went_on, plain])
+        engine.load("segment_keys", [{"file": "a", "key": 7}])
+        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain FROM glance_parts")
         engine.set("kept_files", ["a"])
         engine.export("adapters/duckdb_keep", tmp_path / "kept.parquet")
-        engine.set("kept_files", [str(tmp_path / "kept.parquet")])
-        engine.append("glance_parts", "adapters/duckdb_kept")
+        engine.clear("glance_parts")
+        for name, value in (
+            ("glance_files", [str(tmp_path / "kept.parquet")]),
+            ("plain_below_ns", 60),
+            ("closely", "t"),
+        ):
+            engine.set(name, value)
+        engine.view("kept_parts", "adapters/duckdb_kept")
 
-        assert engine.rows("SELECT * FROM glance_parts") == [tuple(row.values())] * 2
+        engine.append("calm", "adapters/duckdb_calm")
+        engine.append("glance_parts", "adapters/duckdb_restless")
+        engine.append("glance_parts", "adapters/duckdb_woken")
+
+        assert engine.rows("SELECT * FROM calm") == [("a", 1, 1, 1)]
+        assert engine.rows("SELECT * FROM glance_parts") == [tuple(went_on.values()), tuple(plain.values())]
+
+
+def test_the_table_of_settled_judgements_has_the_columns_of_facts_and_the_rule() -> None:
+    rule = {"rule": "VARCHAR", "confidence": "VARCHAR"}
+
+    assert schema()["settled"] == dict(returned_columns("core/60_facts")) | rule
 
 
 # --- the dialect ---

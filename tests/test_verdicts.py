@@ -114,6 +114,35 @@ def test_attempts_that_failed_in_transport_make_silence_transports() -> None:
     assert judge([ACCEPTED, STARTED, *attempts], now_ms=LATE_MS)["t1"].rule == "transport.retry_loop"
 
 
+def test_where_requests_are_not_on_file_the_next_attempt_may_be_under_way() -> None:
+    failed = M("upstream:1", "upstream_failed", 20, {"error_type": "connection_refused"})
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, failed], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "possible")
+
+
+def test_a_prompt_without_an_answer_is_no_missing_header_where_headers_are_not_on_file() -> None:
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, SENT], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("model_stall.no_answer_on_file", "possible")
+
+
+def test_a_message_that_was_started_late_was_not_dropped() -> None:
+    marks = [ACCEPTED, M("turn", "started", 200_000), M("turn", "completed", 201_000)]
+
+    assert judge(marks, now_ms=LATE_MS)["t1"] == ("slow", "pre_start", "pre_start.started_late")
+
+
+def test_a_message_whose_process_may_have_died_with_it_is_only_possibly_dropped() -> None:
+    [judgement] = judgements([ACCEPTED], process(fate="unknown", now_ms=LATE_MS))
+
+    assert (judgement.rule.name, judgement.confidence) == ("silent_drop.never_started", "possible")
+
+
 def test_a_failure_that_a_later_attempt_put_right_is_not_why_the_turn_failed() -> None:
     marks = [
         SENT,
@@ -124,6 +153,18 @@ def test_a_failure_that_a_later_attempt_put_right_is_not_why_the_turn_failed() -
     ]
 
     assert judge([ACCEPTED, STARTED, *marks], now_ms=LATE_MS)["t1"] == ("failed", "unknown", "unknown.other_error")
+
+
+def test_a_bare_400_gives_way_to_the_turns_own_error() -> None:
+    marks = [
+        ACCEPTED,
+        STARTED,
+        SENT,
+        M("upstream:1", "upstream_failed", 500, {"error_type": "bad_request"}),
+        M("turn", "failed", 600, {"error_type": "context_length_exceeded"}),
+    ]
+
+    assert judge(marks, now_ms=LATE_MS)["t1"].rule == "context_length.exceeded"
 
 
 def test_chunks_that_still_come_keep_a_stream_from_being_stuck() -> None:
@@ -161,6 +202,12 @@ def test_a_turn_that_was_cancelled_while_it_was_stuck_keeps_the_cause() -> None:
 
 def test_a_turn_that_was_cancelled_in_time_has_no_cause() -> None:
     assert judge([ACCEPTED, STARTED, SENT, M("turn", "cancelled", 9000)], now_ms=LATE_MS)["t1"].cause is None
+
+
+def test_a_recovered_turn_waits_no_longer_than_its_process_lived() -> None:
+    lost = [ACCEPTED, STARTED, SENT, M("turn", "interrupted", 90, {"recovered": True})]
+
+    assert judge(lost, process(now_ms=LATE_MS))["t1"] == ("orphaned", "process_lost", "process_lost.recovered")
 
 
 def test_a_recovered_turn_is_orphaned_until_somebody_resumes_it() -> None:
@@ -230,7 +277,7 @@ def test_a_failure_whose_reason_is_on_file_is_told_though_nobody_knows_whether_t
     unknown = process(fate="unknown", now_ms=LATE_MS, requests=False)
     refused = M("upstream:1", "upstream_failed", 10, {"error_type": "connection_refused"})
 
-    assert judge([ACCEPTED, STARTED, refused], unknown)["t1"] == ("stuck", "transport", "transport.not_retried")
+    assert judge([ACCEPTED, STARTED, refused], unknown)["t1"] == ("stuck", "transport", "transport.last_request_failed")
 
 
 def test_an_orphan_that_had_waited_too_long_keeps_its_cause_where_the_records_show_one() -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.discover import Found
-    from turnscope_analyzer.model import Process, Verdict
+    from turnscope_analyzer.model import Finding, Process, Verdict
 
 
 def analyze(
@@ -86,23 +86,27 @@ class _Analysis:
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
-        with Engine() as engine:
+        # Only journals are read by the engine itself. The rest is so little that a second thread saves no time,
+        # while each one takes 5 to 10 MiB.
+        with Engine(threads=None if self.found.of(JOURNAL) else 1) as engine:
             self._read_journals(engine)
             self._read_sources(engine)
             self._load_processes(engine)
-            judgements = classify(engine)
+            judgements = self._judge(engine)
             plain = engine.rows("SELECT turns FROM plain")[0][0]
             in_journals = plain + sum(judgement.facts.source == JOURNAL for judgement in judgements)
             verdicts = tuple(self._verdicts(engine, judgements))
-            self.journals.keep(engine)
+            if self.question.closely is None:
+                self.journals.keep(engine, judgements)
+        horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
         return Report(
             sources=tuple(self._sources(in_journals)),
-            horizon_ns=self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None),
+            horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
             rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
             drops=self._drops(),
-            findings=tuple(self._gathered.findings_of(None)),
+            findings=_due(self._gathered.findings_of(None), horizon_ns),
             notes=tuple(self._gathered.notes()),
         )
 
@@ -112,12 +116,12 @@ class _Analysis:
         engine.load("error_kinds", error_kind_rows())
         configured = [process.budgets() for process in self.journals.processes.values()]
         engine.load("capture", [{"plain_below_ns": plain_below_ns([*configured, limits_of(self.question.budgets)])}])
-        self.journals.glance(engine, self._advance)
-        if self.question.closely is not None:
-            engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [self.question.closely])
-        engine.load("plain", [{"turns": engine.rows("SELECT count(*) FROM glance WHERE plain")[0][0]}])
+        # Another source may tell more of the same turns and processes: then no judgement is kept or believed.
+        alone = not any(self.found.of(source.kind) for source in SOURCES)
+        self.journals.glance(engine, self._advance, self.question, alone=alone)
+        engine.load("plain", [{"turns": self.journals.plain(engine)}])
         self.journals.fetch(engine)
-        self.processes.update((p.process_id, p) for p in self.journals.facts(engine, self.question.now_ns))
+        self.processes.update((process.process_id, process) for process in self.journals.facts())
 
     def _read_sources(self, engine: Engine) -> None:
         for source in SOURCES:
@@ -137,6 +141,15 @@ class _Analysis:
         engine.load("freezes", (row for process in processes for row in freeze_rows(process)))
         engine.load("budgets", (row for process in processes for row in budget_rows(process, asked)))
 
+    def _judge(self, engine: Engine) -> list[Judgement]:
+        """Judge the turns that are not settled, and all of them where what was settled does not hold any more."""
+        settled = self.journals.settled
+        judgements = classify(engine)
+        if not settled.hold(engine) and settled.drop(engine):
+            self.journals.fetch(engine)
+            judgements = classify(engine)
+        return judgements + settled.judgements(engine, self.processes)
+
     def _verdicts(self, engine: Engine, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
         """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
         asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
@@ -149,7 +162,7 @@ class _Analysis:
             turn_id = judgement.facts.turn_id
             marks = self._gathered.marks_of(turn_id) + fetched.get(turn_id, []) if turn_id in detailed else []
             holder = holders.get(judgement.facts.session_id)
-            found = tuple(self._gathered.findings_of(turn_id))
+            found = _due(self._gathered.findings_of(turn_id), judgement.facts.horizon_ns)
             yield Explainer(judgement, marks, self.processes, holder, found).verdict()
 
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
@@ -178,7 +191,15 @@ def _holders(judgements: Iterable[Judgement]) -> dict[str | None, Judgement]:
     return {judgement.facts.session_id: judgement for judgement in running}
 
 
+def _due(findings: Iterable[Finding], horizon_ns: int | None) -> tuple[Finding, ...]:
+    """Return those of *findings* that are contradictions by then."""
+    return tuple(found for found in findings if found.due_ns is None or (horizon_ns or 0) >= found.due_ns)
+
+
 def _as_of(process: Process, now_ns: int) -> Process:
+    if process.fate in {"killed", "ended"} and process.horizon_ns < now_ns:
+        # Nothing waits in a process that is gone.
+        return process
     return replace(process, horizon_ns=now_ns, horizon_why="judged as of the time that was given")
 
 

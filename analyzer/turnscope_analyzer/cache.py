@@ -1,6 +1,6 @@
-"""What one glance at a closed segment has told is kept as Parquet, so that the next analysis reads only what is new.
+"""What one glance at a segment at rest has told is kept as Parquet, so that the next analysis reads only what is new.
 
-A kept glance holds for exactly that file: its path, size, time of change and inode, and for the statement that made
+A kept glance holds for exactly that file: its path, size, time of change and inode, and for the statements that made
 it. It lies in the user's cache folder, never beside the journal; without it everything is only slower.
 """
 
@@ -19,87 +19,143 @@ import duckdb
 from turnscope_analyzer.engine import statement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from turnscope_analyzer.engine import Engine
     from turnscope_analyzer.sources.segments import Segment
 
 _KEEP_S: Final = 30 * 86_400
-"""A kept glance that nobody used for so long is deleted."""
+"""A kept file that nobody used for so long is deleted."""
 
 _FOLDER_NAME: Final = "turnscope-glance-"
-_FILE_NAME: Final = re.compile(r"[0-9a-f]+-\d+\.(?:parquet|tmp)")
+_FILE_NAME: Final = re.compile(r"(?:[0-9a-f]+-\d+|settled)\.(?:parquet|\d*\.?tmp)")
 
 _MOST_FILES: Final = 16
 """More files than this are put together into one."""
 
+_MADE_BY: Final = ("adapters/duckdb_journal", "core/10_glance_parts", "core/11_glance")
+
 
 class GlanceCache:
-    """The kept glances for the segments of one analysis. Nothing here ever fails an analysis."""
+    """The kept glances at the segments of one analysis, all of them at rest. Nothing here ever fails an analysis."""
 
-    def __init__(self, segments: Iterable[Segment]) -> None:
-        salt = hashlib.sha256(statement("core/10_glance_parts").encode()).hexdigest()
-        keys = ((str(s.text), _key(s.path, salt)) for s in segments if s.closed)
-        self._keys = {file: key for file, key in keys if key is not None}
-        self._folder = _folder(self._keys)
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        salt = hashlib.sha256("".join(map(statement, _MADE_BY)).encode()).hexdigest()
+        keys = ((str(s.text), _key(s, salt)) for s in segments)
+        self.keys: Final = {file: key for file, key in keys if key is not None}
+        self.folder: Final = _folder(segment.path for segment in segments if str(segment.text) in self.keys)
         self._known: set[str] = set()
+        self._woken = 0
 
     def load(self, engine: Engine) -> set[str]:
-        """Append what is kept to ``glance_parts`` and return the files that need no reading."""
-        engine.load("segment_keys", ({"file": file, "key": key} for file, key in self._keys.items()))
+        """Append what is kept of turns that were not plain to ``glance_parts``; return files that need no reading."""
+        engine.load("segment_keys", ({"file": file, "key": key} for file, key in self.keys.items()))
         files = self._files()
         if files:
-            with suppress(duckdb.Error, OSError):
-                engine.set("kept_files", [str(file) for file in files])
-                engine.append("glance_parts", "adapters/duckdb_kept")
+            try:
+                engine.set("glance_files", [str(file) for file in files])
+                engine.view("kept_parts", "adapters/duckdb_kept")
+                engine.append("calm", "adapters/duckdb_calm")
+                engine.append("glance_parts", "adapters/duckdb_restless")
                 for file in files:
                     os.utime(file)
-        self._known = {file for (file,) in engine.rows("SELECT DISTINCT file FROM glance_parts")}
+            except (duckdb.Error, OSError):
+                self._clear(engine)
+        known = engine.rows("SELECT file FROM calm UNION SELECT file FROM glance_parts")
+        self._known = {file for (file,) in known}
         return self._known
 
-    def keep(self, engine: Engine) -> None:
-        """Keep what was read for the first time."""
-        if self._folder is None or self._keys.keys() <= self._known:
+    def wake(self, engine: Engine) -> bool:
+        """Append what is kept of turns that were plain, and of which there is more to see, to ``glance_parts``.
+
+        Returns:
+            False, and nothing is known any more, when somebody has removed what ``load`` could read.
+        """
+        if self._known:
+            try:
+                self._woken = engine.append("glance_parts", "adapters/duckdb_woken")
+            except (duckdb.Error, OSError):
+                self._clear(engine)
+                self._known = set()
+                return False
+        return True
+
+    def calm(self, engine: Engine) -> int:
+        """Return of how many turns it is enough to know that they were plain."""
+        turns: int = engine.rows("SELECT coalesce(sum(turns), 0) FROM calm")[0][0]
+        return turns - self._woken
+
+    def keep(self, engine: Engine, *, without: Collection[str]) -> None:
+        """Keep what was read for the first time, but for the files *without*."""
+        new = [file for file in self.keys if file not in self._known and file not in without]
+        if self.folder is None or not new:
             return
-        together = len(self._files()) >= _MOST_FILES
-        only = [file for file in self._keys if together or file not in self._known]
-        path = self._folder / f"{time.time_ns():x}-{os.getpid()}.parquet"
         with suppress(duckdb.Error, OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            replaced = self._files() if together else []
-            engine.set("kept_files", only)
-            engine.export("adapters/duckdb_keep", path.with_suffix(".tmp"))
-            path.with_suffix(".tmp").replace(path)
-            for file in replaced:
-                file.unlink(missing_ok=True)
-        self._forget()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            engine.set("kept_files", new)
+            self._export(engine, "adapters/duckdb_keep")
+            files = self._files()
+            if len(files) > _MOST_FILES:
+                engine.set("glance_files", [str(file) for file in files])
+                self._export(engine, "adapters/duckdb_together")
+                for file in files:
+                    file.unlink(missing_ok=True)
+        forget(self.folder.parent)
+
+    @staticmethod
+    def _clear(engine: Engine) -> None:
+        engine.clear("calm")
+        engine.clear("glance_parts")
+
+    def _export(self, engine: Engine, name: str) -> None:
+        assert self.folder is not None
+        export(engine, name, self.folder / f"{time.time_ns():x}-{os.getpid()}.parquet")
 
     def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.parquet")) if self._folder is not None and self._folder.is_dir() else []
-
-    def _forget(self) -> None:
-        """Delete what nobody used for long, also of other journals."""
-        assert self._folder is not None
-        with suppress(OSError):
-            for file in self._folder.parent.glob(f"{_FOLDER_NAME}*/*"):
-                # The folder may be the user's own and hold other things: only what bears our name is ours.
-                if _FILE_NAME.fullmatch(file.name) and time.time() - file.stat().st_mtime > _KEEP_S:
-                    file.unlink()
+        return sorted(self.folder.glob("*-*.parquet")) if self.folder is not None and self.folder.is_dir() else []
 
 
-def _key(path: Path, salt: str) -> str | None:
+def export(engine: Engine, name: str, path: Path) -> None:
+    """Write the rows of a statement to *path*, all or nothing.
+
+    Raises:
+        OSError: It cannot be written.
+        duckdb.Error: It cannot be written, says the engine.
+    """
+    written = path.with_suffix(f".{os.getpid()}.tmp")
+    engine.export(name, written)
+    written.replace(path)
+
+
+def forget(caches: Path) -> None:
+    """Delete what nobody used for long, also of other journals."""
+    with suppress(OSError):
+        for file in caches.glob(f"{_FOLDER_NAME}*/*"):
+            # The folder may be the user's own and hold other things: only what bears our name is ours.
+            if _FILE_NAME.fullmatch(file.name) and time.time() - file.stat().st_mtime > _KEEP_S:
+                file.unlink()
+
+
+def number_of(text: str, bits: int) -> int:
+    """Return a number of so many *bits* that stands for *text*."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") >> (64 - bits)
+
+
+def _key(segment: Segment, salt: str) -> int | None:
     """Return what tells the file from any other, and from itself after a change; None when it is gone."""
     try:
-        stat = path.stat()
+        stat = segment.path.stat()
     except OSError:
         return None
-    name = f"{path.resolve()}/{stat.st_size}/{stat.st_mtime_ns}/{stat.st_ino}/{salt}"
-    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    # The text of a file at rest may be followed by NUL bytes: its process was killed.
+    lengths = f"{stat.st_size}/{segment.text_bytes}"
+    return number_of(f"{segment.path.resolve()}/{lengths}/{stat.st_mtime_ns}/{stat.st_ino}/{salt}", 63)
 
 
-def _folder(files: Iterable[str]) -> Path | None:
+def _folder(files: Iterable[Path]) -> Path | None:
     """Return where the glances at these files are kept; None when there is nothing to keep or nowhere to."""
-    parents = sorted({str(Path(file).parent.resolve()) for file in files})
+    parents = sorted({str(file.parent.resolve()) for file in files})
     chosen = os.environ.get("TURNSCOPE_CACHE")
     if not parents or chosen == "":
         return None

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from turnscope_analyzer.model import Fate
     from turnscope_analyzer.rules import Rule
 
-_GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_windows")
+_GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_stamps", "core/13_windows")
 """The statements that look at every mark once, to find the turns that need a closer look."""
 
-_JUDGE: Final = tuple(name for name in names("core") if name not in _GLANCE)
-"""The statements that look closely, in order."""
+_LIMITS: Final = tuple(name for name in names("core") if name not in _GLANCE and name <= "core/34_limits")
+"""The statements that look closely, in order, as far as the limits."""
+
+_JUDGE: Final = tuple(name for name in names("core") if name > "core/34_limits")
+"""The statements that judge each turn, in order."""
 
 
 class Facts(NamedTuple):
@@ -74,6 +77,9 @@ def classify(engine: Engine) -> list[Judgement]:
     Returns:
         One judgement a turn, in no particular order; the same marks in any order give the same ones.
     """
+    engine.build(*_LIMITS)
+    if not engine.rows("SELECT 1 FROM lives LIMIT 1"):
+        return []
     engine.build(*_JUDGE)
     claims = _claims(engine)
     rows = engine.rows(f"SELECT {', '.join(Facts._fields)} FROM facts")

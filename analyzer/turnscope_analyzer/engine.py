@@ -38,13 +38,19 @@ def names(folder: str) -> list[str]:
 
 
 class Engine:
-    """A database in memory with the input tables; use it as a context manager, it cleans up its folder."""
+    """A database in memory with the input tables; use it as a context manager, it cleans up its folder.
 
-    def __init__(self) -> None:
+    Args:
+        threads: How many work on a statement; by default as many as there are processors.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
         self._folder = TemporaryDirectory(prefix="turnscope-", ignore_cleanup_errors=True)
         self.folder = Path(self._folder.name)
         self._memory_mib = MEMORY_MIB
         self._con = duckdb.connect(config={"temp_directory": str(self.folder / "spill")})
+        if threads is not None:
+            self._con.execute(f"SET threads = {threads}")
         self._con.execute(f"SET memory_limit = '{self._memory_mib}MiB'")
         # Every statement orders what has to be ordered; keeping the order of input costs memory.
         self._con.execute("SET preserve_insertion_order = false")
@@ -72,9 +78,10 @@ class Engine:
         """Empty an input table."""
         self._run(f"DELETE FROM {table}")
 
-    def append(self, table: str, name: str) -> None:
-        """Append the rows of a statement to a table, column by name."""
-        self._run(f"INSERT INTO {table} BY NAME {statement(name)}")
+    def append(self, table: str, name: str) -> int:
+        """Append the rows of a statement to a table, column by name; return how many they were."""
+        appended: int = self._run(f"INSERT INTO {table} BY NAME {statement(name)}").fetchall()[0][0]
+        return appended
 
     def export(self, name: str, path: Path) -> None:
         """Write the rows of a statement to *path* as Parquet."""
@@ -89,10 +96,10 @@ class Engine:
         self._run(f"CREATE OR REPLACE TEMP VIEW {name} AS {statement(adapter)}")
 
     def build(self, *statements: str) -> None:
-        """Run core statements in the given order, each into the table that its name says."""
+        """Run core statements in the given order; each makes the table that its name says, or makes it anew."""
         for name in statements:
             table = name.partition("/")[2].partition("_")[2]
-            self._run(f"CREATE TABLE {table} AS {statement(name)}")
+            self._run(f"CREATE OR REPLACE TABLE {table} AS {statement(name)}")
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query."""

@@ -73,6 +73,8 @@ class Explainer:
 
     def _mark(self, seq: int | None) -> Mark | None:
         """Return the mark *seq* of the turn; where two processes used the number, the one on the lane that decides."""
+        if seq is None or not self.marks:
+            return None
         found = [mark for mark in self.marks if mark.seq == seq]
         return next((mark for mark in found if mark.phase == self.facts.phase), found[0] if found else None)
 
@@ -173,7 +175,7 @@ class Explainer:
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
         if not self.process.shows_requests:
-            yield "requests, headers and streams are not on file: a model stall and transport look alike"
+            yield self._requests_not_seen()
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
             yield "no renderer marks: detachment cannot be ruled out"
         if facts.fate == "unknown" and facts.ended_phase is None:
@@ -183,6 +185,11 @@ class Explainer:
             yield f"the recorder counted losses: {lost}"
         if facts.accepted_ns is None:
             yield "no record of its acceptance: the begin of the turn is lost"
+
+    def _requests_not_seen(self) -> str:
+        if any(mark.phase in {"upstream_sent", "response_headers"} for mark in self.marks):
+            return "a request is on file once it is answered or has failed: one more may have been sent"
+        return "requests, headers and streams are not on file: a model stall and transport look alike"
 
 
 def _of(mark: Mark) -> Evidence:

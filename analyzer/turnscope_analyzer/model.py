@@ -62,7 +62,8 @@ class Finding(NamedTuple):
     """A store that contradicts itself or its records, told by the record at *offset* of *file*.
 
     ``name`` is the kind, such as ``zombie_row``. ``turn_id`` is None where it is about no turn in particular;
-    ``offset`` is None where the whole file is the record, and a row's number in a database.
+    ``offset`` is None where the whole file is the record, and a row's number in a database. ``due_ns`` is the time
+    from which on it is one, None where it always was: what is normal for a moment is a contradiction when it stays.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Finding(NamedTuple):
     file: str
     offset: int | None
     what: str
+    due_ns: int | None = None
 
 
 class Gap(NamedTuple):

@@ -85,6 +85,14 @@ RULES: Final = (
          "End the turn with an honest error. Check the session's file for size and broken records.", ()),
     Rule("model_stall.idle_timeout", 16, "the model was silent for longer than the client waits",
          _CHECK_UPSTREAM, ("transport: headers had come",)),
+    Rule("model_stall.answer_timeout", 16, "no answer came in the time that the turn had; whether headers came is not on "
+         "file", _CHECK_UPSTREAM, ("refusal, reset and a cut stream: none was reported",)),
+    Rule("tool_hang.timed_out", 16, "the turn's time was up while a tool ran{detail}",
+         "Look at the tool's process; give the turn more time if the tool needs it.",
+         ("a model stall: the model's response was complete",)),
+    Rule("silent_drop.given_up", 16, "was accepted, and given up before its request was sent; nobody was told",
+         "Send the message again: it is lost. Start a new session first if its window is full.",
+         ("a model stall and transport: no request was sent", "detachment: there is no answer that could be shown")),
     Rule("transport.failed", 18, "the request failed in transport: {error}, {attempts} failed",
          "Check the network, the proxy and the provider's status, then retry.",
          ("quota or login: no 401, 403 or 429",)),
@@ -126,6 +134,11 @@ RULES: Final = (
     Rule("continuation_loss.follow_up_not_on_file", 34, "the step ended and nothing follows; whether the follow-up was "
          "sent is not on file", "Look at the program's log, or at the model's side, for a request after that time.",
          ("tool hang: every call has its result",)),
+    Rule("transport.last_request_failed", 34, "the last request on file failed in transport ({error}); whether it was "
+         "tried again is not", "Check the network, the proxy and the provider's status.",
+         ("quota or login: no 401, 403 or 429",)),
+    Rule("model_stall.no_answer_on_file", 34, "the prompt was submitted, and no answer is on file; whether headers came "
+         "is not", _CHECK_UPSTREAM, ("pre-start: the prompt was submitted",)),
     Rule("queue_blocked.not_moving", 28, "waits in the queue{detail}",
          "Look at the turn before it in the same session: that is the one to end.",
          ("silent drop: it is in a queue",)),
@@ -135,6 +148,9 @@ RULES: Final = (
     Rule("pre_start.never_sent", 30, "runs, but its request to the model was never sent{detail}",
          "Look at what the gateway does before its first request: plugins, MCP servers, bootstrap.",
          ("a model stall and transport: no request was sent",)),
+    Rule("pre_start.started_late", 32, "was accepted, and its run began late",
+         "Look at what the gateway does before its first request: plugins, MCP servers, bootstrap.",
+         ("silent drop: it was started",)),
     Rule("pre_start.follow_up_never_sent", 30, "the post-tool request was asked for, and never sent",
          _LOOK_AT_GATEWAY, ("continuation loss: the follow-up was asked for", "a model stall: no request was sent")),
     Rule("tool_hang.no_result", 30, "the tool was called and has not come back{detail}",

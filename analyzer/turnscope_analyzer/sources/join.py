@@ -46,9 +46,11 @@ def join(marks: Iterable[Mark], processes: Mapping[str, Process]) -> Joined:
     ranked = sorted(views, key=lambda name: (-processes[name].detail, name))
     process = _process([processes[name] for name in ranked])
     chosen = [*_requests([views[name] for name in ranked]), *_others([views[name] for name in ranked])]
-    # Who closes a turn for a dead process does so by what he sees; what another view saw came before, too.
-    last_ns = max(mark.at_ns for mark in chosen)
-    chosen = [mark._replace(at_ns=last_ns) if mark.attrs.get("recovered") else mark for mark in chosen]
+    lived_ns = max(until_ns(mark) for mark in chosen)
+    # Each view closes a turn that its process has left at the last that it knows of it.
+    chosen = [
+        mark._replace(at_ns=lived_ns, wall_ns=lived_ns) if mark.attrs.get("recovered") else mark for mark in chosen
+    ]
     chosen.sort(key=lambda mark: (mark.at_ns, PHASE[mark.phase].terminal, mark.seq, mark.phase))
     process = replace(process, shows_requests=_shows_requests(chosen, [processes[name] for name in ranked]))
     turn_id = chosen[0].turn_id
@@ -58,6 +60,12 @@ def join(marks: Iterable[Mark], processes: Mapping[str, Process]) -> Joined:
         for seq, mark in enumerate(chosen)
     ]
     return Joined(placed, process)
+
+
+def until_ns(mark: Mark) -> int:
+    """Return the last that is known of a phase: the newest progress of its stream, or its begin."""
+    progress_ns = mark.attrs.get("live_progress_at")
+    return max(mark.at_ns, progress_ns) if isinstance(progress_ns, int) else mark.at_ns
 
 
 def _process(views: Sequence[Process]) -> Process:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import accumulate, groupby
 from operator import attrgetter, itemgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
@@ -18,19 +19,24 @@ from turnscope.errors import JournalFormatError
 from turnscope.phases import PHASE
 from turnscope_analyzer.cache import GlanceCache
 from turnscope_analyzer.model import Mark, Reject
+from turnscope_analyzer.settled import SettledTurns, stamp_of
 from turnscope_analyzer.sources.damage import blanked, fields_of, is_overlong, rejects_in
-from turnscope_analyzer.sources.processes import JournalProcess
+from turnscope_analyzer.sources.processes import JournalProcess, clock_rows, slot_rows
 from turnscope_analyzer.sources.segments import open_segment, with_text
 from turnscope_analyzer.sources.windows import Text, Window
+from turnscope_analyzer.tables import limits_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.engine import Engine
     from turnscope_analyzer.model import Process, Value
+    from turnscope_analyzer.question import Question
     from turnscope_analyzer.sources.segments import Segment
-
+    from turnscope_analyzer.sources.windows import Located
+    from turnscope_analyzer.tables import Limits
 
 _SEARCH_SHARE: Final = 0.2
 """Share of the marks below which the engine is given only those that matter."""
@@ -53,12 +59,17 @@ class Journals:
         }
         self.rejects += [segment.torn for segment in self.segments if segment.torn]
         self._gone: set[Path] = set()
+        self._mended: set[str] = set()
         self._strangers: dict[str, Segment] = {}
 
-    def glance(self, engine: Engine, progress: Callable[[int], None]) -> None:
+    def glance(
+        self, engine: Engine, progress: Callable[[int], None], question: Question, *, alone: bool = True
+    ) -> None:
         """Look at every mark once, or at what is kept of that: fills ``glance``; *progress* gets the bytes done."""
         self._load_files(engine)
-        self._cache = GlanceCache(self.segments)
+        engine.set("closely", question.closely)
+        engine.set("plain_below_ns", engine.rows("SELECT plain_below_ns FROM capture")[0][0])
+        self._cache = GlanceCache([segment for segment in self.segments if self._is_at_rest(segment)])
         self._scanned = set(self._cache.load(engine))
         try:
             self._scan(engine, progress)
@@ -69,12 +80,33 @@ class Journals:
         if strange:
             self._mend(engine, {file for (file,) in strange})
             self._scan(engine, progress)
+        if not self._cache.wake(engine):
+            self._scanned = set()
+            self._scan(engine, progress)
+        self._now_ns = question.now_ns
+        self._load_lives(engine)
+        self._load_files(engine, self._stamps(limits_of(question.budgets)))
         engine.build("core/11_glance")
+        if question.closely is not None:
+            engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [question.closely])
+        engine.build("core/12_stamps")
+        self.settled = SettledTurns(self._cache.folder if alone else None)
+        self.settled.load(engine)
+
+    def plain(self, engine: Engine) -> int:
+        """Return how many turns plainly went well and are not looked at closely."""
+        seen: int = engine.rows("SELECT count(*) FROM glance WHERE plain")[0][0]
+        return seen + self._cache.calm(engine)
 
     def fetch(self, engine: Engine) -> None:
-        """Put the marks of the turns that need a closer look into ``marks``."""
-        engine.build("core/12_windows")
-        due, total = engine.rows("SELECT (SELECT sum(marks) FROM windows), (SELECT sum(marks) FROM glance_parts)")[0]
+        """Put the marks of the turns that need a closer look, and are not settled, into ``marks``."""
+        engine.build("core/13_windows")
+        engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
+        due, *seen = (
+            engine.rows(f"SELECT coalesce(sum(marks), 0) FROM {table}")[0][0]
+            for table in ("windows", "glance_parts", "calm")
+        )
+        total = sum(seen)
         if not due:
             return
         # Below that share a search for the lines is cheaper than to have all of them parsed once more.
@@ -83,8 +115,8 @@ class Journals:
         self._load_clocks(engine)
         engine.append("marks", "adapters/duckdb_marks")
         if self._know_strangers(engine):
-            engine.clear("marks")
             self._load_clocks(engine)
+            engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
             engine.append("marks", "adapters/duckdb_marks")
 
     def _searched(self, engine: Engine) -> list[str]:
@@ -94,7 +126,7 @@ class Journals:
         with spool.open("wb") as out:
             for segment in self.segments:
                 if here := windows.get(str(segment.text)):
-                    out.writelines(line for _, line in Text(self._data(segment)).find(here))
+                    out.writelines(line for _, line in self._lines(segment, here))
         return [str(spool)]
 
     @staticmethod
@@ -105,27 +137,46 @@ class Journals:
             windows[file].append(Window(*window))
         return windows
 
-    def facts(self, engine: Engine, now_ns: int | None) -> list[Process]:
+    def facts(self) -> list[Process]:
         """Return what is known of each process, as far as the glance has seen it."""
-        seen = engine.rows(
-            "SELECT process_id, max(last_m), sum(breaks) > 0 "
-            "FROM glance_parts INNER JOIN files USING (file) GROUP BY process_id"
-        )
-        lives = {process_id: (last_m, stood_still) for process_id, last_m, stood_still in seen}
-        lives |= {stranger: lives[segment.process_id] for stranger, segment in self._strangers.items()}
         return [
-            self.processes[process_id].facts(last_m, now_ns, stood_still=stood_still)
-            for process_id, (last_m, stood_still) in lives.items()
+            *self._facts.values(),
+            *(self._facts_of(stranger, segment.process_id) for stranger, segment in self._strangers.items()),
         ]
+
+    def _load_lives(self, engine: Engine) -> None:
+        seen = engine.rows(
+            "SELECT process_id, max(last_m), sum(breaks) > 0 FROM ("
+            "SELECT file, last_m, breaks FROM glance_parts UNION ALL SELECT file, last_m, 0 FROM calm"
+            ") INNER JOIN files USING (file) GROUP BY process_id"
+        )
+        self._lives = {process_id: (last_m, stood_still) for process_id, last_m, stood_still in seen}
+        self._facts = {process_id: self._facts_of(process_id, process_id) for process_id in self._lives}
+
+    def _facts_of(self, process_id: str, life_of: str) -> Process:
+        last_m, stood_still = self._lives[life_of]
+        return self.processes[process_id].facts(last_m, self._now_ns, stood_still=stood_still)
+
+    def _is_at_rest(self, segment: Segment) -> bool:
+        """Tell whether nothing can be added to the segment any more."""
+        return segment.closed or self.processes[segment.process_id].fate() in {"ended", "killed"}
+
+    def _stamps(self, asked: Mapping[str, Limits]) -> dict[str, int]:
+        """Return the stamps of the files that are at rest and whole."""
+        return {
+            str(segment.text): stamp_of(key, self.processes[process_id], self._facts[process_id], asked)
+            for segment in self.segments
+            if (key := self._cache.keys.get(str(segment.text))) and (process_id := segment.process_id) in self._facts
+        }
 
     def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
-        asked = "SELECT file, turn_id, first_m, last_m, marks FROM windows WHERE list_contains($1, turn_id)"
+        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE list_contains($1, turn_id)"
         windows = self._windows(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
             here = windows.get(str(segment.text))
-            for offset, line in Text(self._data(segment)).find(here) if here else ():
+            for offset, line in self._lines(segment, here) if here else ():
                 try:
                     record = fields_of(line)
                 except JournalFormatError as error:
@@ -145,14 +196,26 @@ class Journals:
             self.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
             return None
 
+    def _lines(self, segment: Segment, windows: Sequence[Window]) -> Iterator[Located]:
+        """Yield the lines of some turns; none where the segment has gone since."""
+        try:
+            with segment.text.open("rb", buffering=0) as file:
+                yield from Text(file, segment.text_bytes, windows, may_carry=segment.number != 1).find()
+        except OSError as error:
+            self._miss(segment, error)
+
+    def _miss(self, segment: Segment, error: OSError) -> None:
+        """Note that a segment has gone since it was opened, as its process may delete old ones."""
+        if segment.path not in self._gone:
+            self._gone.add(segment.path)
+            self.rejects.append(Reject(str(segment.path), 0, f"cannot be read: {error.strerror}"))
+
     def _data(self, segment: Segment) -> bytes:
-        """Return the text; nothing where the segment has gone since, as its process may delete old ones."""
+        """Return the text; nothing where the segment has gone since."""
         try:
             return segment.text.read_bytes()
         except OSError as error:
-            if segment.path not in self._gone:
-                self._gone.add(segment.path)
-                self.rejects.append(Reject(str(segment.path), 0, f"cannot be read: {error.strerror}"))
+            self._miss(segment, error)
             return b""
 
     def _is_broken(self, segment: Segment) -> bool:
@@ -164,6 +227,7 @@ class Journals:
         """Put copies without what is no record in place of *files*; these are yet to be scanned."""
         for place, segment in enumerate(self.segments):
             if str(segment.text) in files:
+                self._mended.add(str(segment.text))
                 data = self._data(segment)
                 rejects = list(rejects_in(data, segment.path))
                 self.rejects += rejects
@@ -203,13 +267,16 @@ class Journals:
             attrs=attrs | process.live_figures(record["seq"], attrs.get("slot")),
         )
 
-    def keep(self, engine: Engine) -> None:
-        """Keep the glance at closed segments for the next analysis."""
-        self._cache.keep(engine)
+    def keep(self, engine: Engine, judgements: Iterable[Judgement]) -> None:
+        """Keep for the next analysis the glance at segments at rest, and judgements that still hold then."""
+        self._cache.keep(engine, without=self._mended)
+        if not self._strangers:
+            self.settled.keep(engine, judgements, self._facts)
 
-    def _load_files(self, engine: Engine) -> None:
+    def _load_files(self, engine: Engine, stamps: Mapping[str, int] = MappingProxyType({})) -> None:
+        named = [(str(segment.text), segment.process_id) for segment in self.segments]
         engine.clear("files")
-        engine.load("files", ({"file": str(s.text), "process_id": s.process_id} for s in self.segments))
+        engine.load("files", ({"file": file, "process_id": of, "stamp": stamps.get(file)} for file, of in named))
 
     def _scan(self, engine: Engine, progress: Callable[[int], None]) -> None:
         """Scan what is yet to be scanned, so much at a time that the memory for it is bounded."""
@@ -225,28 +292,8 @@ class Journals:
     def _load_clocks(self, engine: Engine) -> None:
         engine.clear("clocks")
         engine.clear("slots")
-        engine.load(
-            "clocks",
-            (
-                {"process_id": process.process_id, "wall_minus_mono_ns": process.wall_minus_mono_ns}
-                for process in self.processes.values()
-            ),
-        )
-        engine.load(
-            "slots",
-            (
-                {
-                    "process_id": process.process_id,
-                    "seq": slot.seq,
-                    "chunks": slot.chunks,
-                    "progress_at": slot.progress_at,
-                    "keepalives": slot.keepalives,
-                    "cursor": slot.cursor,
-                }
-                for process in self.processes.values()
-                for slot in process.slots()
-            ),
-        )
+        engine.load("clocks", clock_rows(self.processes.values()))
+        engine.load("slots", slot_rows(self.processes.values()))
 
 
 def _batch_of(segment_and_end: tuple[Segment, int]) -> int:

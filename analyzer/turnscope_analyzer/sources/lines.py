@@ -23,8 +23,8 @@ CAP_BYTES: Final = 64 << 10
 TAIL_BYTES: Final = 4 << 10
 """How much of a longer line's end is kept: enough for a small record that was glued onto a torn one."""
 
-BLOCK_BYTES: Final = 1 << 20
-"""What is read at once. It stays in the processor's cache: blocks of 8 MiB took twice as long."""
+BLOCK_BYTES: Final = 256 << 10
+"""What is read at once; with more of it, reading gets no faster."""
 
 
 class Line(NamedTuple):
@@ -74,7 +74,7 @@ def iter_lines(
                     crossing.add(base + start, view[start:end])
                     yield crossing.take()
                 else:
-                    yield _line(base + start, view[start:end], cap_bytes)
+                    yield _line(base + start, source.block, start, end, cap_bytes)
                 start = end + 1
             crossing.add(base + start, view[start:count])
             base += count
@@ -115,10 +115,12 @@ def _why(error: Exception) -> str:
     return f"cannot be read on: {getattr(error, 'strerror', None)}"
 
 
-def _line(offset: int, text: memoryview, cap_bytes: int) -> Line:
-    if len(text) <= cap_bytes:
-        return Line(offset, bytes(text), len(text), whole=True)
-    return Line(offset, bytes(text[:cap_bytes]), len(text), whole=False, tail=bytes(text[-TAIL_BYTES:]))
+def _line(offset: int, block: bytearray, start: int, end: int, cap_bytes: int) -> Line:
+    length = end - start
+    if length <= cap_bytes:
+        return Line(offset, bytes(block[start:end]), length, True)  # noqa: FBT003 -- a keyword costs, for every line
+    head, tail = block[start : start + cap_bytes], block[max(start, end - TAIL_BYTES) : end]
+    return Line(offset, bytes(head), length, whole=False, tail=bytes(tail))
 
 
 class _Crossing:

@@ -81,3 +81,13 @@ def head_of(path: Path) -> bytes:
             # What came before the damage tells the kind; the reader will say where it is.
             pass
     return bytes(head)
+
+
+def unpack_zstd(content: bytes, cap_bytes: int) -> bytes | None:
+    """Return what *content*, one zstd frame, holds; None where it is damaged, or holds more than *cap_bytes*."""
+    unpacking = zstd.ZstdDecompressor()
+    try:
+        plain: bytes = unpacking.decompress(content, cap_bytes + 1)
+    except zstd.ZstdError:
+        return None
+    return plain if unpacking.eof and len(plain) <= cap_bytes else None

@@ -16,11 +16,12 @@ from turnscope_analyzer.sources.damage import FURTHEST_NS
 from turnscope_analyzer.sources.segments import notes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from turnscope.life import Life, SlotFigures
     from turnscope_analyzer.model import Fate, Value
     from turnscope_analyzer.sources.segments import Segment
+    from turnscope_analyzer.tables import Row
 
 _FRESH_NS: Final = 15_000_000_000
 """A pulse that is younger than this, on a host that cannot be asked, is of a process that lives."""
@@ -82,7 +83,7 @@ class JournalProcess:
             now_ns: The horizon that the user gave, None to find it out.
             stood_still: Its segments tell of times in which it did not run, or of a clock that was set.
         """
-        fate = self._fate()
+        fate = self.fate()
         horizon_ns, why = self._horizon(fate, last_m, now_ns)
         gaps, steps = self._interruptions() if stood_still else ((), 0)
         return Process(
@@ -98,7 +99,8 @@ class JournalProcess:
             drops=self.life.drops if self.life else {},
         )
 
-    def _fate(self) -> Fate:
+    def fate(self) -> Fate:
+        """Return what became of it."""
         life = self.life
         if life and life.fate != RUNNING:
             return "ended" if life.fate == ENDED else "killed"
@@ -139,6 +141,26 @@ class JournalProcess:
                         gaps.append(Gap(begin + offset, end + offset, "frozen"))
                 steps += note.get("turnscope") == "step"
         return tuple(gaps), steps
+
+
+def clock_rows(processes: Iterable[JournalProcess]) -> Iterator[Row]:
+    """Yield the rows of ``clocks``."""
+    for process in processes:
+        yield {"process_id": process.process_id, "wall_minus_mono_ns": process.wall_minus_mono_ns}
+
+
+def slot_rows(processes: Iterable[JournalProcess]) -> Iterator[Row]:
+    """Yield the rows of ``slots``."""
+    for process in processes:
+        for slot in process.slots():
+            yield {
+                "process_id": process.process_id,
+                "seq": slot.seq,
+                "chunks": slot.chunks,
+                "progress_at": slot.progress_at,
+                "keepalives": slot.keepalives,
+                "cursor": slot.cursor,
+            }
 
 
 def _undamaged(life: Life) -> Life:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from turnscope_analyzer.sources.claude.transcript import is_claude, read_claude
 from turnscope_analyzer.sources.codex.home import is_codex, read_codex
+from turnscope_analyzer.sources.openclaw.home import is_openclaw, read_openclaw
+from turnscope_analyzer.sources.otlp.decode import is_otlp
+from turnscope_analyzer.sources.otlp.source import read_otlp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,5 +37,8 @@ class Source(NamedTuple):
 
 SOURCES: Final[tuple[Source, ...]] = (
     Source("codex", "Codex homes (rollout-*.jsonl, logs_*.sqlite)", is_codex, read_codex),
+    Source("claude-code", "Claude Code transcripts (projects/*/*.jsonl)", is_claude, read_claude),
+    Source("openclaw", "OpenClaw state folders and logs", is_openclaw, read_openclaw),
+    Source("otlp", "OpenTelemetry files (spans and log records; JSON, protobuf, Jaeger's JSON)", is_otlp, read_otlp),
 )
 """In the order in which they are asked; the first that claims a file gets it."""

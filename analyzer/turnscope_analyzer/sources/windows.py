@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import orjson
 
@@ -19,13 +19,21 @@ from turnscope.errors import JournalFormatError
 from turnscope_analyzer.sources.damage import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-_STRIDE: Final = 16_384
-"""Bytes between two entries of the index; half of what a search reads too much."""
+_FINE: Final = 16_384
+_COARSE: Final = 65_536
+"""Bytes between two entries of the index: what a search reads too much."""
+
+_FEW: Final = 32
+_AHEAD: Final = 131_072
+"""What is read at once: below this, memory is used again and again, which takes a quarter of the time."""
+
+_PROBE: Final = 1024
+"""What is read to find the next line and its time."""
 
 _M = re.compile(rb'"m":(\d+)')
-_MARK = re.compile(rb'(?m)^\{"turn":("(?:[^"\\]|\\.)*"),.*\n')
+_TURN: Final = b'{"turn":'
 _CARRIED: Final = b'\n{"turnscope":"carried"'
 
 Located = tuple[int, bytes]
@@ -42,70 +50,106 @@ class Window(NamedTuple):
 
 
 class Text:
-    """The text of a segment, with its index."""
+    """The text of a segment, with its index; no more of the file is read than the search comes by.
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    Args:
+        file: The segment, or its copy.
+        n_bytes: How far its text reaches.
+        windows: What will be searched for; few windows get a coarse index, which is sooner made.
+        may_carry: It may begin with lines of older segments.
+    """
+
+    def __init__(self, file: BinaryIO, n_bytes: int, windows: Sequence[Window], *, may_carry: bool = True) -> None:
+        self._file, self._n_bytes, self._windows = file, n_bytes, windows
+        self._held, self._held_from = b"", 0
         self._times: list[int] = []
         self._offsets: list[int] = []
-        self._carried = data.find(_CARRIED) + 1
         self._repeated: dict[bytes, list[Located]] = defaultdict(list)
-        for line in _MARK.finditer(data, 0, self._carried):
-            self._repeated[line[1]].append((line.start(), line[0]))
+        self._carried = self._read_carry() if may_carry else 0
         self._parsed: dict[str, list[Located]] | None = None
-        self._build_index(self._carried)
+        self._build_index(_FINE if len(windows) > _FEW else _COARSE)
 
-    def find(self, windows: Iterable[Window]) -> Iterator[Located]:
-        """Yield the lines of the turns of *windows*, turn by turn; those that are repeated from older segments, too."""
-        for window in windows:
+    def find(self) -> Iterator[Located]:
+        """Yield the lines of the turns, turn by turn; those that are repeated from older segments, too."""
+        for window in self._windows:
             name = orjson.dumps(window.turn_id)
-            needle = b'{"turn":' + name + b","
+            needle = _TURN + name + b","
             found = self._repeated.get(name, [])
             found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
             if len(found) < window.marks:
-                found = self._search(needle, window.marks, 0, len(self._data))
+                found = self._search(needle, window.marks, 0, self._n_bytes)
             if len(found) < window.marks:
                 found = self._in_other_spelling().get(window.turn_id, found)
             # The same line stands twice where a thread wrote it while another rolled.
             yield from {line: (offset, line) for offset, line in found}.values()
 
-    def _in_other_spelling(self) -> dict[str, list[Located]]:
-        """Return all marks by turn, parsed one by one: another implementation may set its blanks differently."""
-        if self._parsed is None:
-            self._parsed = defaultdict(list)
-            at = 0
-            for line in self._data.split(b"\n"):
-                with suppress(JournalFormatError):
-                    self._parsed[fields_of(line)["turn"]].append((at, line + b"\n"))
-                at += len(line) + 1
-        return self._parsed
+    def _hold(self, low: int, high: int) -> None:
+        """Have the text from *low* to *high* in memory."""
+        high = min(high, self._n_bytes)
+        if low < self._held_from or high > self._held_from + len(self._held):
+            self._file.seek(low)
+            self._held = self._file.read(max(high, min(low + _AHEAD, self._n_bytes)) - low)
+            self._held_from = low
 
-    def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
-        data = self._data
-        found: list[Located] = []
-        at = data.find(needle, low, high) if due > 0 else -1
-        while at >= 0:
-            end = data.find(b"\n", at) + 1
-            if at == 0 or data[at - 1] == 0x0A:
-                found.append((at, data[at:end]))
-                if len(found) == due:
-                    break
-            at = data.find(needle, end, high)
-        return found
+    def _read_carry(self) -> int:
+        """Take the lines that are repeated from older segments, and return where they end; 0 where there are none."""
+        end, reach = 0, 0
+        while not end and reach < self._n_bytes:
+            reach = 4 * reach or _AHEAD
+            self._hold(0, reach)
+            end = self._held.find(_CARRIED, 0, reach) + 1
+        at = 0
+        for line in self._held[:end].splitlines(keepends=True):
+            # A quote within an id is escaped, so this comma is the one behind it.
+            name = line[len(_TURN) : line.find(b',"')]
+            self._repeated[name].append((at, line))
+            at += len(line)
+        return end
 
-    def _build_index(self, begin: int) -> None:
+    def _build_index(self, stride: int) -> None:
         """Note rising times, and the offsets of lines that come before anything later than that."""
         latest = 0
-        for position in range(begin, len(self._data), _STRIDE):
-            start = self._data.find(b"\n", position) + 1
-            found = _M.search(self._data, start, start + 1024)
+        for position in range(self._carried, self._n_bytes, stride):
+            self._file.seek(position)
+            text = self._file.read(min(_PROBE, self._n_bytes - position))
+            start = text.find(b"\n") + 1
+            found = _M.search(text, start)
             if start and found:
                 latest = max(latest, int(found[1]))
                 self._times.append(latest)
-                self._offsets.append(start)
+                self._offsets.append(position + start)
 
     def _bounds(self, window: Window) -> tuple[int, int]:
         first = bisect_left(self._times, window.first_m) - 2
         last = bisect_right(self._times, window.last_m) + 1
         low = self._offsets[first] if first >= 0 else self._carried
-        return low, self._offsets[last] if last < len(self._offsets) else len(self._data)
+        return low, self._offsets[last] if last < len(self._offsets) else self._n_bytes
+
+    def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
+        if due <= 0:
+            return []
+        self._hold(low, high)
+        data, begin = self._held, self._held_from
+        low, high = low - begin, high - begin
+        found: list[Located] = []
+        at = data.find(needle, low, high)
+        while at >= 0:
+            end = data.find(b"\n", at) + 1
+            if at == low or data[at - 1] == 0x0A:
+                found.append((begin + at, data[at:end]))
+                if len(found) == due:
+                    break
+            at = data.find(needle, end, high)
+        return found
+
+    def _in_other_spelling(self) -> dict[str, list[Located]]:
+        """Return all marks by turn, parsed one by one: another implementation may set its blanks differently."""
+        if self._parsed is None:
+            self._parsed = defaultdict(list)
+            self._hold(0, self._n_bytes)
+            at = 0
+            for line in self._held.split(b"\n"):
+                with suppress(JournalFormatError):
+                    self._parsed[fields_of(line)["turn"]].append((at, line + b"\n"))
+                at += len(line) + 1
+        return self._parsed

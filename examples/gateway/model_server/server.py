@@ -18,6 +18,7 @@ from examples.gateway.model_server.wire import Answer, Request, read_request
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable, Mapping
     from typing import Literal
 
 
@@ -37,10 +38,13 @@ class ModelServer:
 
     Args:
         default_plan: For requests that bring none, such as those of a real agent.
+        behaviours: The steps that a plan may name.
     """
 
-    def __init__(self, default_plan: str = "text") -> None:
-        self._default_plan = default_plan
+    def __init__(
+        self, default_plan: str = "text", behaviours: Mapping[str, Callable[[Task], Awaitable[None]]] = BEHAVIOURS
+    ) -> None:
+        self._default_plan, self._behaviours = default_plan, behaviours
         self._asked: Counter[Ask] = Counter()
         self.seen: list[Seen] = []
 
@@ -49,13 +53,14 @@ class ModelServer:
         try:
             request = await read_request(reader)
             if request is not None:
-                await self._serve(request, Answer(reader, writer))
+                await self.serve(request, Answer(reader, writer))
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _serve(self, request: Request, answer: Answer) -> None:
+    async def serve(self, request: Request, answer: Answer) -> None:
+        """Answer one request, whatever it asks for."""
         match request.method, request.path.partition("?")[0]:
             case "POST", "/v1/responses":
                 await self._respond(request, answer)
@@ -78,16 +83,16 @@ class ModelServer:
         self.seen.append(seen)
         task = Task(answer, Response(ask.model), step.argument, input_tokens=seen.input_bytes // 4)
         try:
-            await BEHAVIOURS[step.name](task)
+            await self._behaviours[step.name](task)
             seen.outcome = "done"
         except ConnectionError:
             seen.outcome = "client_left"
 
     def _next_step(self, ask: Ask) -> Step:
         plan = steps(ask.plan)
-        unknown = {step.name for step in plan} - BEHAVIOURS.keys()
+        unknown = {step.name for step in plan} - self._behaviours.keys()
         if unknown or not plan:
-            raise ValueError(f"the plan {ask.plan!r} is not made of {', '.join(BEHAVIOURS)}")
+            raise ValueError(f"the plan {ask.plan!r} is not made of {', '.join(self._behaviours)}")
         step = plan[min(self._asked[ask], len(plan) - 1)]
         self._asked[ask] += 1
         return step

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope.attributes import ERROR_KIND
 from turnscope_analyzer.sources.codex.errors import failure_of, of_status
-from turnscope_analyzer.sources.codex.marks import Drafts
+from turnscope_analyzer.sources.drafts import Drafts
 
 if TYPE_CHECKING:
     from turnscope.phases import Purpose
     from turnscope_analyzer.model import Value
     from turnscope_analyzer.sources.codex.errors import Failure
     from turnscope_analyzer.sources.codex.logrows import Row
-    from turnscope_analyzer.sources.codex.marks import Draft
+    from turnscope_analyzer.sources.drafts import Draft
 
 CLIENT_LANE: Final = "renderer:app-server"
 

@@ -6,24 +6,22 @@ skimmed at its two ends: one line can hold hundreds of megabytes of images.
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
-from turnscope_analyzer.sources.lines import Line, iter_lines
-from turnscope_analyzer.sources.opened import DamagedError
+from turnscope_analyzer.sources.objects import BLANK, lines_of, objects_in, parse_object
 from turnscope_analyzer.sources.timeline import Timeline, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from turnscope_analyzer.sources.lines import Line
+    from turnscope_analyzer.sources.objects import Found
     from turnscope_analyzer.sources.rejects import Rejects
 
-_BLANK = b"\0\t\r\n "
 _RECORD_START = b'{"timestamp":"'
+_RECORD_STARTS = re.compile(re.escape(_RECORD_START))
 _SKIM_BYTES = 512
 _ENVELOPE = re.compile(
     rb'[\s\0]*\{(?:"timestamp"\s*:\s*"([^"]{1,64})"\s*,\s*)?(?:"ordinal"\s*:\s*\d+\s*,\s*)?'
@@ -73,9 +71,10 @@ def iter_records(
     Raises:
         OSError: The file cannot be opened.
     """
-    for line in _lines(path, rejects, progress):
-        found = _whole(line, rejects) if line.whole else _long(line, rejects)
-        for offset, length, content in found:
+    for line in lines_of(path, rejects, progress=progress):
+        for offset, length, content in (
+            objects_in(line, _RECORD_STARTS, rejects) if line.whole else _long(line, rejects)
+        ):
             envelope = _envelope(content)
             if envelope is None:
                 rejects.add(offset, "JSON, but no rollout record")
@@ -88,52 +87,18 @@ def iter_records(
             yield Record(offset, length, timeline.place(wall_ns), wall_ns, name, payload)
 
 
-def _lines(path: Path, rejects: Rejects, progress: Callable[[int], None]) -> Iterator[Line]:
-    try:
-        yield from iter_lines(path, progress=progress)
-    except DamagedError as error:
-        rejects.add(error.offset, error.reason)
-
-
-_Found = tuple[int, int, "Mapping[str, Any]"]
-
-
-def _whole(line: Line, rejects: Rejects) -> Iterator[_Found]:
-    """Give the record of a line that is held whole, or what can be saved of a damaged one."""
-    text = line.head.strip(_BLANK)
-    offset = line.offset + len(line.head) - len(line.head.lstrip(_BLANK))
-    content = _parse(text) if text else None
-    # Counted apart only where a whole record stands beside them: one bad line is one reject.
-    if b"\0" in line.head and (content is not None or not text):
-        rejects.add(line.offset, f"{line.head.count(0)} NUL bytes")
-    if content is not None:
-        yield offset, len(text), content
-    if content is not None or not text:
-        return
-    starts = [match.start() for match in re.finditer(re.escape(_RECORD_START), text)]
-    # A killed writer leaves half a record; the next process appends its own to the same line.
-    edges = sorted({0, *starts, len(text)})
-    for start, end in itertools.pairwise(edges):
-        piece = text[start:end]
-        content = _parse(piece)
-        if content is None:
-            rejects.add(offset + start, _why_bad(piece))
-        else:
-            yield offset + start, len(piece), content
-
-
-def _long(line: Line, rejects: Rejects) -> Iterator[_Found]:
+def _long(line: Line, rejects: Rejects) -> Iterator[Found]:
     """Skim a line that is not held whole: its envelope, the fields at its two ends, a record glued onto it."""
     envelope = _ENVELOPE.match(line.head)
     glued_at = line.tail.rfind(_RECORD_START)
-    glued = _parse(line.tail[glued_at:].strip(_BLANK)) if glued_at >= 0 else None
+    glued = parse_object(line.tail[glued_at:].strip(BLANK)) if glued_at >= 0 else None
     if glued is not None and "payload" in glued:
         length = len(line.tail) - glued_at
         rejects.add(line.offset, f"torn after {line.length - length} bytes; the next record was glued onto it")
         yield line.offset + line.length - length, length, glued
     elif envelope is None:
         rejects.add(line.offset, f"no record in {line.length} bytes")
-    elif not line.tail.rstrip(_BLANK).endswith(b"}"):
+    elif not line.tail.rstrip(BLANK).endswith(b"}"):
         rejects.add(line.offset, f"cut off after {line.length} bytes")
     else:
         yield line.offset, line.length, _skim(line, envelope)
@@ -159,24 +124,6 @@ def _skim(line: Line, envelope: re.Match[bytes]) -> Mapping[str, Any]:
     elif kind == "session_meta" and (own_id := _ID.search(line.head[: envelope.end() + _SKIM_BYTES])):
         payload["id"] = own_id[1].decode("utf-8", "replace")
     return {"timestamp": stamp, "type": kind, "payload": payload}
-
-
-def _parse(text: bytes) -> Mapping[str, Any] | None:
-    try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) else None
-
-
-def _why_bad(text: bytes) -> str:
-    if b"\0" in text:
-        return f"{text.count(0)} NUL bytes in {len(text)}"
-    if not text.startswith(b"{"):
-        return f"{len(text)} bytes that are no JSON object"
-    if not text.endswith(b"}"):
-        return f"cut off after {len(text)} bytes"
-    return f"broken JSON of {len(text)} bytes"
 
 
 def _envelope(content: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex.marks import Draft, Drafts, Settings
     from turnscope_analyzer.sources.codex.records import Record
+    from turnscope_analyzer.sources.codex.settings import Settings
     from turnscope_analyzer.sources.codex.tokens import Reading
+    from turnscope_analyzer.sources.drafts import Draft, Drafts
 
 Copies = Literal["headers", "failed", "unknown"]
 """What an uncounted ``token_count`` says: that response headers came, where it is written as they come, or that

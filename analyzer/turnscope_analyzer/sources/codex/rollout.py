@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.model import Fate
     from turnscope_analyzer.sources.codex.locks import Lock
-    from turnscope_analyzer.sources.codex.marks import Draft
     from turnscope_analyzer.sources.codex.turn import Turn
+    from turnscope_analyzer.sources.drafts import Draft
 
 __all__ = ["is_rollout", "open_files", "read_rollout"]
 
@@ -84,6 +84,7 @@ def read_rollout(
             )
         )
     capture.marks.extend(_marks(turns, thread_id, str(path)))
+    capture.names.update(_names(turns))
     return capture
 
 
@@ -151,6 +152,16 @@ def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
             offset=draft.offset,
             attrs=draft.attrs,
         )
+
+
+def _names(turns: list[Turn]) -> dict[str, str]:
+    """Return the traces that hold one turn, each with that turn: telemetry may know it by that name alone."""
+    names: dict[str, str | None] = {}
+    for turn in turns:
+        if turn.trace_id is not None and not turn.made:
+            # One trace may go on over many turns where whoever started Codex gave it its own.
+            names[turn.trace_id] = None if turn.trace_id in names else turn.turn_id
+    return {trace_id: turn_id for trace_id, turn_id in names.items() if turn_id is not None}
 
 
 def _process_id(thread_id: str, *, made: bool, mixed: bool) -> str:

@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from turnscope_analyzer.sources.codex.actions import ACTIONS, text
-from turnscope_analyzer.sources.codex.marks import Settings
+from turnscope_analyzer.sources.codex.settings import Settings
 from turnscope_analyzer.sources.codex.turn import Turn
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Thread:
             self._set_thread(text(record.payload, "id"))
         elif name == "turn_context":
             self._set_context(record)
+            self._name(record)
         elif name == "event_msg/task_started":
             self._start(record)
         turn = self._turn_of(record)
@@ -132,6 +133,12 @@ class Thread:
         policy = record.payload.get("approval_policy")
         if policy is not None:
             self._settings.asks_people = policy != "never"
+
+    def _name(self, record: Record) -> None:
+        """Give the turn the name of its trace, where it does not have one: 0.118 writes it here."""
+        turn = self._by_id.get(_turn_id(record.payload) or "")
+        if turn is not None and turn.trace_id is None:
+            turn.trace_id = text(record.payload, "trace_id")
 
 
 def _turn_id(payload: Mapping[str, Any]) -> str | None:

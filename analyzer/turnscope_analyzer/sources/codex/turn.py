@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from turnscope_analyzer.sources.codex.errors import Failure, failure_of
-from turnscope_analyzer.sources.codex.marks import Drafts, Settings
 from turnscope_analyzer.sources.codex.requests import Requests
 from turnscope_analyzer.sources.codex.tokens import number
+from turnscope_analyzer.sources.drafts import Drafts
 
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
     from turnscope_analyzer.sources.codex.records import Record
+    from turnscope_analyzer.sources.codex.settings import Settings
     from turnscope_analyzer.sources.codex.tokens import Reading
 
 _MET_BY_COMPACTION = frozenset({None, "context_length_exceeded"})
@@ -37,6 +38,7 @@ class Turn:
         self.ended = False
         self.prompted = False
         self.other_task = False
+        self.trace_id: str | None = None
         self.marks = Drafts()
         self.requests = Requests(self.marks, settings)
         self._settings = settings
@@ -56,12 +58,13 @@ class Turn:
         elif "started_at" not in record.payload:
             self.requests.copies = "headers"
         trace = record.payload.get("trace_id")
+        self.trace_id = trace if isinstance(trace, str) else self.trace_id
         self.marks.mark(
             record,
             "turn",
             "accepted",
             context_window=number(record.payload, "model_context_window"),
-            trace=trace if isinstance(trace, str) else None,
+            trace=self.trace_id,
         )
         self.marks.mark(record, "turn", "started")
 

@@ -26,6 +26,7 @@ class Span(NamedTuple):
 
     Ids are lower-case hex, "" where there is none. Times are epoch ns; ``end_ns`` is None where the span had not
     ended. ``failed`` is status ERROR. ``offset`` is the byte in *file* (unpacked) where its export request begins.
+    ``remote_parent``: the parent is known to be a span of another process.
     """
 
     trace_id: str
@@ -43,6 +44,7 @@ class Span(NamedTuple):
     resource: Mapping[str, Attribute]
     file: str
     offset: int
+    remote_parent: bool = False
 
 
 class LogRecord(NamedTuple):

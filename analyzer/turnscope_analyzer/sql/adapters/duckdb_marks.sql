@@ -1,6 +1,6 @@
 -- marks: journal lines of the turns that matter, as marks.
 -- column:  the columns of marks, by name
--- reads:   glance(turn_id, plain), clocks(process_id, wall_minus_mono_ns)
+-- reads:   windows(turn_id), clocks(process_id, wall_minus_mono_ns)
 -- reads:   slots(process_id, seq, chunks, progress_at, keepalives, cursor)
 -- grain:   one row per mark; the variable mark_lines names the files of lines
 --
@@ -24,7 +24,7 @@ WITH lines AS (
         ignore_errors = true,
         maximum_object_size = 262144
     ) AS line
-    WHERE line.turn IN (SELECT glance.turn_id FROM glance WHERE NOT glance.plain)
+    WHERE line.turn IN (SELECT windows.turn_id FROM windows)
         AND line.lane IS NOT NULL
         AND line.proc IS NOT NULL
         AND line.seq IS NOT NULL

@@ -11,6 +11,7 @@
 SELECT
     standing.turn_id AS turn_id,
     CASE
+        WHEN standing.phase = 'accepted' THEN 'pre_start.started_late'
         WHEN standing.phase = 'continuation' THEN 'pre_start.follow_up_never_sent'
         ELSE 'pre_start.never_sent'
     END AS rule,
@@ -18,6 +19,11 @@ SELECT
 FROM standing
 INNER JOIN turns ON standing.turn_id = turns.turn_id
 WHERE standing.troubled
-    AND turns.shows_requests
-    AND standing.basis IN ('wait', 'gap')
-    AND standing.phase IN ('started', 'hydration_completed', 'continuation', 'quota_restored')
+    AND (
+        (
+            turns.shows_requests
+            AND standing.basis IN ('wait', 'gap')
+            AND standing.phase IN ('started', 'hydration_completed', 'continuation', 'quota_restored')
+        )
+        OR (standing.basis = 'gap' AND standing.phase = 'accepted')
+    )

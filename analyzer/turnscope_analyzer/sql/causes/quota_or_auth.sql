@@ -1,6 +1,6 @@
 -- quota_or_auth: a limit or a login, not the network: 401, 403, 429, or a limit with a reset time.
 -- reads:   standing(turn_id, basis, phase, purpose, error_type, troubled)
--- reads:   turns(turn_id, failure_error)
+-- reads:   turns(turn_id, failure_error, shows_requests)
 -- reads:   error_kinds(error_type, cause)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  rule VARCHAR        -- the rule that claims it
@@ -15,8 +15,11 @@ SELECT
         WHEN standing.basis = 'failure' THEN 'quota_or_auth.refused'
         ELSE 'quota_or_auth.retry_loop'
     END AS rule,
-    CASE WHEN standing.phase = 'awaiting_quota' OR standing.basis = 'failure' THEN 'certain' ELSE 'likely' END
-        AS confidence
+    CASE
+        WHEN standing.phase = 'awaiting_quota' OR standing.basis = 'failure' THEN 'certain'
+        WHEN turns.shows_requests THEN 'likely'
+        ELSE 'possible'
+    END AS confidence
 FROM standing
 INNER JOIN turns ON standing.turn_id = turns.turn_id
 LEFT JOIN error_kinds AS kind ON standing.error_type = kind.error_type

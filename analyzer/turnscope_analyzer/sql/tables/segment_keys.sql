@@ -1,5 +1,5 @@
--- segment_keys: what tells a closed segment from any other file, and from itself after a change.
+-- segment_keys: what tells a segment at rest from any other file, and from itself after a change.
 CREATE TABLE segment_keys (
     file VARCHAR,
-    key VARCHAR
+    key BIGINT
 )

@@ -1,5 +1,6 @@
 -- failures: the last thing that went wrong in a turn and was not put right.
 -- reads:   turn_phases(turn_id, lane, phase, at_ns, seq, process_id, error_type, purpose)
+-- reads:   error_kinds(error_type, cause)
 -- column:  turn_id VARCHAR     -- the turn
 -- column:  lane VARCHAR        -- where it failed
 -- column:  phase VARCHAR       -- the phase that says so
@@ -11,7 +12,8 @@
 -- grain:   one row per turn with such a failure
 --
 -- A failed request is put right by one that completes; a failed compaction by one that completes. The turn's own
--- failed mark only says that it ended: the failure before it says why, unless there is none.
+-- failed mark only says that it ended: the failure before it says why, unless there is none, or none that points to a
+-- cause. A bare 400 does not, where the turn's own error says that its window was exceeded.
 WITH outcomes AS (
     SELECT
         phase.turn_id,
@@ -30,8 +32,9 @@ unresolved AS (
         phase.at_ns,
         phase.seq,
         phase.process_id,
-        phase.error_type,
+        phase.error_type AS error_type,
         phase.purpose,
+        kind.cause,
         CASE
             WHEN phase.phase IN ('compaction_failed', 'hydration_failed') THEN 1
             WHEN phase.phase = 'upstream_failed' THEN 2
@@ -39,6 +42,7 @@ unresolved AS (
         END AS place
     FROM turn_phases AS phase
     INNER JOIN outcomes AS ok ON phase.turn_id = ok.turn_id
+    LEFT JOIN error_kinds AS kind ON phase.error_type = kind.error_type
     WHERE (phase.phase = 'upstream_failed' AND (ok.upstream_ok_ns IS NULL OR ok.upstream_ok_ns < phase.at_ns))
         OR (phase.phase = 'compaction_failed' AND (ok.compaction_ok_ns IS NULL OR ok.compaction_ok_ns < phase.at_ns))
         OR (phase.phase = 'hydration_failed' AND (ok.hydration_ok_ns IS NULL OR ok.hydration_ok_ns < phase.at_ns))
@@ -51,7 +55,7 @@ ranked AS (
         row_number() OVER (
             PARTITION BY failure.turn_id
             ORDER BY
-                CASE WHEN failure.error_type IS NULL OR failure.error_type = 'other' THEN 1 ELSE 0 END,
+                CASE WHEN failure.cause IS NULL OR failure.cause = 'unknown' THEN 1 ELSE 0 END,
                 failure.place,
                 failure.at_ns DESC,
                 failure.seq DESC,

@@ -1,26 +1,24 @@
-"""The marks of one Codex turn while its file is still being read: they can be completed, moved and taken back."""
+"""The marks of one turn while its file is still being read: they can be completed, moved and taken back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from turnscope_analyzer.sources.codex.tokens import Meter
-
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
 
 
 class Placed(Protocol):
-    """What can prove a mark: a record of a rollout, a row of a log."""
+    """A record with its place in its file and on the timeline."""
 
     @property
     def offset(self) -> int:
-        """Where it stands in its file."""
+        """Its first byte."""
 
     @property
     def at_ns(self) -> int:
-        """When it was written, on the timeline of its process."""
+        """When it was written, on a line that does not go back."""
 
     @property
     def wall_ns(self) -> int:
@@ -62,12 +60,3 @@ class Drafts(list[Draft]):
         draft.tell(**attrs)
         self.append(draft)
         return draft
-
-
-class Settings:
-    """What holds for the thread at this point of its file."""
-
-    def __init__(self) -> None:
-        self.meter = Meter()
-        self.model: str | None = None
-        self.asks_people = False
