@@ -95,6 +95,17 @@ def test_a_turn_that_a_dead_process_left_is_an_orphan_whatever_the_log_shows_of_
     assert (orphan.state, resumed.state) == ("orphaned", "healthy")
 
 
+def test_a_turn_without_a_rollout_is_judged_where_its_end_would_have_been_told(tmp_path: Path) -> None:
+    rules = []
+    for name in ("0.169-healthy", "0.169-no-event", "0.169-unsubscribed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_logs(folder / "logs_2.sqlite", recorded_rows(name))
+        rules += [verdict.rule for verdict in verdicts(folder)]
+
+    assert rules == ["healthy.completed", "model_stall.after_headers", "unknown.ends_not_on_file"]
+
+
 # -- what the rows say ----------------------------------------------------------------------------------------
 
 

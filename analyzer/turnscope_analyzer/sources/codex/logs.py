@@ -66,7 +66,7 @@ def _process(process_id: str, turn: LogTurn, program: Program, file: str) -> Pro
         file=file,
         # What is missing there may only not have been written yet; `join` looks how far it reaches.
         shows_requests=True,
-        shows_ends=turn.loads,
+        shows_ends=program.shows_end(turn),
         detail=DETAIL,
     )
 
