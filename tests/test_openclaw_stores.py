@@ -323,6 +323,19 @@ def test_a_console_log_tells_of_the_gateways_life(state: State) -> None:
     assert process.fate == "ended"
 
 
+def test_a_stalled_call_after_a_tool_is_a_follow_up_that_was_sent(state: State) -> None:
+    state.user(0).call(2).result(3).row(status="running", startedAt=0, updatedAt=4).lock()
+    stalled = "stalled session: sessionId=unknown sessionKey=agent:main:main state=processing age={}s queueDepth=1"
+    progress = (
+        " reason=active_work classification=stalled lastProgress=model_call:started lastProgressAge={}s recovery=none"
+    )
+    lines = (console(second, "diagnostic] " + (stalled + progress).format(second, second - 4)) for second in (130, 160))
+    (state.root.parent / "console.log").write_text("".join(lines))
+
+    assert story(read(state.root.parent), KEY)[-3:] == ["tool_result call_1", "continuation", "upstream_sent 2"]
+    assert verdict_of(judged(state.root.parent, budgets={"upstream_sent": 100}), KEY).cause == "model_stall"
+
+
 def test_what_the_file_log_has_told_the_console_does_not_tell_again(tmp_path: Path) -> None:
     folder = laid_out("2026.4.2/combo_final", tmp_path)
     before = read(folder)
