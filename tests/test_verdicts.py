@@ -123,6 +123,15 @@ def test_where_requests_are_not_on_file_the_next_attempt_may_be_under_way() -> N
     assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "possible")
 
 
+def test_several_failures_in_a_row_speak_for_transport_even_so() -> None:
+    failed = [M(f"upstream:{n}", "upstream_failed", 20 * n, {"error_type": "connection_refused"}) for n in (1, 2)]
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, *failed], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "likely")
+
+
 def test_a_prompt_without_an_answer_is_no_missing_header_where_headers_are_not_on_file() -> None:
     answers = process(now_ms=LATE_MS, requests=False)
 
@@ -259,6 +268,37 @@ def test_a_source_without_requests_never_says_pre_start_or_continuation_loss_for
 
     assert (after_tool.rule.name, after_tool.confidence) == ("continuation_loss.follow_up_not_on_file", "possible")
     assert (before_first.rule.name, before_first.confidence) == ("unknown.requests_not_on_file", "possible")
+
+
+def test_silence_before_a_response_is_stuck_if_the_process_lives_and_else_not_determinable() -> None:
+    alive = process(fate="running", now_ms=LATE_MS, requests=False)
+    unknown = process(fate="unknown", now_ms=LATE_MS, requests=False)
+    failed = M("upstream:1", "upstream_failed", 10)
+
+    for last in ([], [failed]):
+        rule = "unknown.stall_or_transport"
+        assert judge([ACCEPTED, STARTED, *last], alive)["t1"] == ("stuck", "unknown", rule)
+        rule = "unknown.requests_not_on_file"
+        assert judge([ACCEPTED, STARTED, *last], unknown)["t1"] == ("not_determinable", "unknown", rule)
+
+
+def test_a_failure_whose_reason_is_on_file_is_told_though_nobody_knows_whether_the_process_lives() -> None:
+    unknown = process(fate="unknown", now_ms=LATE_MS, requests=False)
+    refused = M("upstream:1", "upstream_failed", 10, {"error_type": "connection_refused"})
+
+    assert judge([ACCEPTED, STARTED, refused], unknown)["t1"] == ("stuck", "transport", "transport.not_retried")
+
+
+def test_an_orphan_that_had_waited_too_long_keeps_its_cause_where_the_records_show_one() -> None:
+    headers = M("upstream:1", "response_headers", 20)
+
+    shown = judge([ACCEPTED, STARTED, SENT, headers], process(fate="killed", now_ms=LATE_MS))
+    untold = judge([ACCEPTED, STARTED], process(fate="killed", now_ms=LATE_MS, requests=False))
+    young = judge([ACCEPTED, STARTED], process(fate="killed", now_ms=1000, requests=False))
+
+    assert shown["t1"] == ("orphaned", "model_stall", "model_stall.after_headers")
+    assert untold["t1"] == ("orphaned", "process_lost", "process_lost.after_wait")
+    assert young["t1"] == ("orphaned", "process_lost", "process_lost.killed")
 
 
 def test_a_source_without_ends_is_not_determinable_whatever_came_last() -> None:

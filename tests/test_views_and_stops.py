@@ -83,7 +83,17 @@ def test_a_stop_without_a_report_is_judged_by_the_turns_end() -> None:
 
     results = [
         judgements([*asked, *end], now_ms=200)[0].facts.cancel
-        for end in ([], [M("turn", "cancelled", 120)], [M("turn", "completed", 120)])
+        for end in ([], *([M("turn", phase, 120)] for phase in ("cancelled", "interrupted", "completed")))
     ]
 
-    assert results == ["unknown", "cancelled", "already_completed"]
+    assert results == ["unknown", "cancelled", "cancelled", "already_completed"]
+
+
+def test_an_interrupted_turn_that_somebody_asked_to_stop_was_stopped_by_him() -> None:
+    asked = M("cancel", "cancel_requested", 100)
+    end = M("turn", "interrupted", 120)
+
+    (stopped,) = judgements([ACCEPTED, STARTED, asked, end], now_ms=200)
+    (interrupted,) = judgements([ACCEPTED, STARTED, end], now_ms=200)
+
+    assert (stopped.rule.name, interrupted.rule.name) == ("cancelled.stopped", "cancelled.interrupted")

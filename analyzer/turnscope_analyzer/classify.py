@@ -109,7 +109,7 @@ def _untroubled(facts: Facts) -> tuple[str, Confidence]:
             return "waiting.approval", "certain"
         case "waiting":
             return "waiting.tool", "likely"
-        case "cancelled" if facts.ended_phase == "interrupted":
+        case "cancelled" if facts.ended_phase == "interrupted" and facts.cancel != "cancelled":
             return "cancelled.interrupted", "likely"
         case "cancelled":
             return "cancelled.stopped", "certain"

@@ -40,15 +40,17 @@ _LOOK_AT_GATEWAY = "Look at the gateway's log at that time: its own code did not
 # fmt: off
 RULES: Final = (
     # nobody is left who could go on
-    Rule("process_lost.recovered", 10, "its process died; recover() closed the turn at its last proof of life{detail}",
+    Rule("process_lost.recovered", 10, "its process died, and the turn was closed at its last proof of life{detail}",
          "Resume it under its turn id, or tell the user that it was interrupted.",
          ("a stall: the process died before any wait had lasted long enough",)),
     Rule("process_lost.killed", 10, "its process is gone and said no goodbye; the turn was waiting for {waits_on}",
-         "Restart the gateway with recover(), which closes this turn as interrupted and lets it be resumed.",
+         "Resume the thread, or restart the gateway with recover(), which closes this turn as interrupted.",
          ("a stall: the process died before any wait had lasted long enough",)),
     Rule("process_lost.left_open", 10, "its process ended and left the turn open, waiting for {waits_on}",
          "Restart the gateway with recover(); let the gateway end its turns before it exits.",
          ("a stall: the process ended before any wait had lasted long enough",)),
+    Rule("process_lost.after_wait", 85, "its process is gone; before that the turn had waited too long for {waits_on}, and "
+         "why is not on file", "Resume the thread; if it waits again, look at the program's log while it does.", ()),
     Rule("detachment.client_behind", 10, "the turn ended, and the client that is attached has not seen its end{detail}",
          "Reload the client or reattach it at its cursor; the answer is complete on the server.",
          ("a stall: the turn's own record is complete",)),
@@ -115,7 +117,8 @@ RULES: Final = (
          _LOOK_AT_GATEWAY, ("quota or login: no 401, 403 or 429",)),
     Rule("transport.retry_loop", 24, "keeps reconnecting: {attempts} failed ({error}), the next has no answer",
          "Check the network, the proxy and the provider's status.", ("quota or login: no 401, 403 or 429",)),
-    Rule("transport.no_headers", 26, "the request was sent, and no headers came",
+    Rule("transport.no_headers", 26, "the request was sent, and no headers came: a dead path and a model "
+         "that is slow to answer look alike here",
          "Check the path to the provider: address, proxy, VPN. A retry that answers at once speaks for the path.",
          ("pre-start: the request was sent", "refusal and reset: neither was reported")),
     Rule("continuation_loss.after_tool_result", 28, "the tool's result came in, and the post-tool request was never sent",
@@ -134,6 +137,8 @@ RULES: Final = (
     Rule("transport.last_request_failed", 34, "the last request on file failed in transport ({error}); whether it was "
          "tried again is not", "Check the network, the proxy and the provider's status.",
          ("quota or login: no 401, 403 or 429",)),
+    Rule("model_stall.slow_answer", 34, "a request took long until its answer was complete; when its parts came is not on "
+         "file", _CHECK_UPSTREAM, ("a failure: the answer came",)),
     Rule("model_stall.no_answer_on_file", 34, "the prompt was submitted, and no answer is on file; whether headers came "
          "is not", _CHECK_UPSTREAM, ("pre-start: the prompt was submitted",)),
     Rule("queue_blocked.not_moving", 28, "waits in the queue{detail}",
@@ -161,7 +166,10 @@ RULES: Final = (
          "Look at the program's own log at that time.", ()),
     Rule("unknown.requests_not_on_file", 90, "the records stop in the middle of the turn, after {phase}; a model stall, "
          "transport or a lost process look alike here",
-         "Look whether its process lives, or give the time until which it was seen waiting with --now.", ()),
+         "Look whether its process lives. Its log or its telemetry beside these records tells them apart.", ()),
+    Rule("unknown.stall_or_transport", 90, "the wait after {phase} was for a response: a model stall or transport, and which "
+         "of the two is not on file", "Retry the turn. The program's log or its telemetry beside these records tells the "
+         "two apart.", ("process_lost: the process lives, or went on",)),
     Rule("unknown.unexplained", 95, "waits for {waits_on}; no rule explains it", "Look at the evidence.", ()),
     # nothing is wrong
     Rule("healthy.completed", 100, "completed", ""),

@@ -31,7 +31,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NUMBER: Final = re.compile(r"\d{10,}|\d{4}-\d\d-\d\dT[\d-]+")
 _DATE: Final = re.compile(r"/\d{4}/\d\d/\d\d/")
 
-_OTHERS: Final = ("skills/", ".tmp/", "tmp/")
+_OTHERS: Final = ("shell_snapshots/", "skills/", ".tmp/", "tmp/")
 """Folders of a home that hold no records of turns."""
 
 _READ_TABLES: Final = frozenset({"logs", "thread_turns"})

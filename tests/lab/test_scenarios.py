@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lab.stage import Moment, Stage
     from turnscope_analyzer.model import Evidence, Report, Verdict
 
-CHECKED: tuple[Level, ...] = ("rollout",)
+CHECKED: tuple[Level, ...] = ("rollout", "logdb")
 """The levels whose records the analyzer understands: of the others nothing is asked yet."""
 
 

@@ -97,8 +97,8 @@ def _shows_requests(chosen: Sequence[Mark], views: Sequence[Process]) -> bool:
     work = [mark for mark in chosen if lane_kind(mark.lane) not in _ONLOOKERS]
     last = max(work, key=lambda mark: mark.at_ns, default=None)
     waits_for_one = last is not None and lane_kind(last.lane) == "upstream" and not PHASE[last.phase].terminal
-    until_ns = 0 if last is None or waits_for_one else last.at_ns + _SLACK_NS
-    return any(view.shows_requests and view.horizon_ns >= until_ns for view in views)
+    due_ns = 0 if last is None or waits_for_one else last.at_ns + _SLACK_NS
+    return any(view.shows_requests and view.horizon_ns >= due_ns for view in views)
 
 
 def _requests(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:
@@ -112,9 +112,18 @@ def _requests(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:
         first_ns, last_ns = min(mark.at_ns for mark in shown), max(mark.at_ns for mark in shown)
         before = [mark for mark in own if mark.at_ns < first_ns - _SLACK_NS]
         after = [mark for mark in own if mark.at_ns > last_ns + _SLACK_NS]
-        # The request that is open there is the one that goes on here.
-        shown += [*_renumbered(before, number, {}), *_renumbered(after, number, _goes_on(after, _open_lane(shown)))]
+        shown += [*_renumbered(before, number, {}), *_gone_on(after, number, shown)]
     yield from shown
+
+
+def _gone_on(after: Sequence[Mark], number: int, shown: Sequence[Mark]) -> Iterator[Mark]:
+    """Yield the marks *after* those *shown*; a request that is open there is the one that goes on here."""
+    ordered = sorted(after, key=lambda mark: (mark.at_ns, mark.seq))
+    first = next((mark for mark in ordered if lane_kind(mark.lane) == "upstream"), None)
+    lane = _open_lane(shown)
+    goes_on = {first.lane: lane} if first is not None and lane is not None else {}
+    for mark, placed in zip(ordered, _renumbered(ordered, number, goes_on), strict=True):
+        yield _with_progress([m for m in shown if m.lane == lane], placed) if goes_on and mark is first else placed
 
 
 def _open_lane(marks: Iterable[Mark]) -> str | None:
@@ -124,16 +133,20 @@ def _open_lane(marks: Iterable[Mark]) -> str | None:
     return last.lane if last is not None and not PHASE[last.phase].terminal else None
 
 
-def _goes_on(marks: Iterable[Mark], lane: str | None) -> dict[str, str]:
-    first = min((m for m in marks if lane_kind(m.lane) == "upstream"), key=lambda m: (m.at_ns, m.seq), default=None)
-    return {first.lane: lane} if first is not None and lane is not None else {}
-
-
 def _renumbered(marks: Iterable[Mark], number: int, lanes: Mapping[str, str]) -> Iterator[Mark]:
     """Yield *marks* on lanes of their own: requests are numbered by each view alone."""
     for mark in marks:
         own = lanes.get(mark.lane) or f"{mark.lane}.{number}"
         yield mark._replace(lane=own) if lane_kind(mark.lane) == "upstream" else mark
+
+
+def _with_progress(marks: Sequence[Mark], until: Mark) -> Mark:
+    """Return the mark that goes on with an open request, with what was counted in that until then."""
+    counted = max(marks, key=lambda mark: (mark.at_ns, mark.seq)).attrs
+    if not counted.get("live_chunks"):
+        return until
+    progress = {"chunks": counted["live_chunks"], "progress_at": counted.get("live_progress_at")}
+    return until._replace(attrs={**progress, **until.attrs})
 
 
 def _others(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:

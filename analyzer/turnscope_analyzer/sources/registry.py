@@ -36,7 +36,7 @@ class Source(NamedTuple):
 
 
 SOURCES: Final[tuple[Source, ...]] = (
-    Source("codex", "Codex rollouts (rollout-*.jsonl)", is_codex, read_codex),
+    Source("codex", "Codex homes (rollout-*.jsonl, logs_*.sqlite)", is_codex, read_codex),
     Source("claude-code", "Claude Code transcripts (projects/*/*.jsonl)", is_claude, read_claude),
     Source("openclaw", "OpenClaw state folders and logs", is_openclaw, read_openclaw),
     Source("otlp", "OpenTelemetry files (spans and log records; JSON, protobuf, Jaeger's JSON)", is_otlp, read_otlp),

@@ -46,6 +46,10 @@ class LogTurn:
         self._tools_used = False
         self._reached: str | None = None
         self._sent: Draft | None = None
+        self._phase: Draft | None = None
+        self._chunks = 0
+        self._chunk_ns = 0
+        self._max_gap_ns = 0
         self._failed: Draft | None = None
         self._error: Failure | None = None
         self._stopped = False
@@ -105,6 +109,19 @@ class LogTurn:
     def event(self, row: Row) -> None:
         """Take in that the stream has begun."""
         self._advance(row, "first_event")
+
+    def progress(self, row: Row) -> None:
+        """Take in that more of the stream has come; it is counted in the phase that the request is in."""
+        if self.streams:
+            self._chunks += 1
+            self._max_gap_ns = max(self._max_gap_ns, row.at_ns - self._chunk_ns)
+            self._chunk_ns = row.at_ns
+
+    def heard_from(self, row: Row) -> None:
+        """Take in the first row by which progress could be told: until then it is not known how silent it was."""
+        if self.streams:
+            self._chunks += 1
+            self._chunk_ns = row.at_ns
 
     def item(self, row: Row, kind: str | None) -> None:
         """Take in an item of the response; only the first is a mark."""
@@ -174,6 +191,16 @@ class LogTurn:
             self._detached = False
             self.marks.mark(row, CLIENT_LANE, "renderer_attached")
 
+    def finish(self, last_ns: int, *, heard: bool) -> None:
+        """Say of the phase that is open when the rows end, at *last_ns*, what came in it as far as it was *heard*."""
+        if not self.streams or self._phase is None:
+            return
+        if self._detached or not heard:
+            # Nobody is told of the stream any more, or the rows are gone: whether it goes on is not on file.
+            self._phase.tell(live_chunks=max(self._chunks, 1), live_progress_at=last_ns)
+        elif self._chunks:
+            self._phase.tell(live_chunks=self._chunks, live_progress_at=self._chunk_ns)
+
     def _begin(self) -> None:
         self._request += 1
         self._reached = None
@@ -190,9 +217,12 @@ class LogTurn:
     def _reach(self, row: Row, phase: str, **attrs: Value) -> Draft:
         purpose: Purpose | None = "compaction" if self._compacting else None
         self._reached = phase
-        return self.marks.mark(
-            row, f"upstream:{self._request}", phase, step=self._step, attempt=self._attempt, purpose=purpose, **attrs
-        )
+        attrs |= {"step": self._step, "attempt": self._attempt, "purpose": purpose}
+        if self._chunks:
+            attrs |= {"chunks": self._chunks, "max_gap": self._max_gap_ns, "progress_at": self._chunk_ns}
+        self._phase = self.marks.mark(row, f"upstream:{self._request}", phase, **attrs)
+        self._chunks, self._max_gap_ns, self._chunk_ns = 0, 0, row.at_ns
+        return self._phase
 
     def _fail(self, row: Row, error_type: str | None, **attrs: Value) -> None:
         if self._reached is None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.sources.codex.logrows import Row
 
-    Told = Callable[["Program", "LogTurn", Row], None]
+    Told = Callable[[LogTurn, Row], None]
     Heard = Callable[["Program", Row], None]
 
 _ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -47,6 +47,7 @@ class Program:
 
     def __init__(self) -> None:
         self.last_ns = 0
+        self._heard = False
         self._turns: dict[str, LogTurn] = {}
         self._current: dict[str, LogTurn] = {}
         self._submitted: dict[str, Row] = {}
@@ -58,20 +59,27 @@ class Program:
     def feed(self, row: Row) -> None:
         """Take the next row in."""
         self.last_ns = max(self.last_ns, row.at_ns)
+        if row.thread_id is None and not self._heard:
+            # Rows without a thread are cut first; where a turn is older than what is left, they were.
+            self._heard = True
+            for turn in self._current.values():
+                turn.heard_from(row)
         if heard := _HEARD.get(row.target):
             heard(self, row)
         turn_id = row.turn_id
         if turn_id is None:
             return
-        turn = self._turn(turn_id, row)
+        named = self._turn(turn_id, row)
         if trigger := _COMPACTION.search(row.fields):
-            turn.compacts(row, trigger[1])
+            named.compacts(row, trigger[1])
         if told := _TOLD.get(row.target):
-            told(self, turn, row)
+            told(named, row)
 
     def finish(self) -> Iterator[LogTurn]:
         """Give the turns, and with them a thread that was still being loaded when the rows end."""
-        yield from self._turns.values()
+        for turn in self._turns.values():
+            turn.finish(self.last_ns, heard=self._heard)
+            yield turn
         if self._resuming is not None:
             yield self._resuming
 
@@ -116,8 +124,13 @@ class Program:
         event = _EVENT.match(row.message)
         if event is None:
             return
-        if event[1] == "turn/completed" and (turn := self.only(lambda turn: not turn.over)):
-            turn.told_end(row)
+        if event[1].lower().endswith("delta"):
+            # Of two streams either may be meant; neither is then called silent.
+            for turn in self._current.values():
+                turn.progress(row)
+        ended = self.only(lambda turn: not turn.over) if event[1] == "turn/completed" else None
+        if ended is not None:
+            ended.told_end(row)
         if event[1] == "thread/status/changed" and "thread/resume" in row.fields:
             self._resuming = None
 
@@ -155,6 +168,7 @@ class Program:
         if found is None or turn is None:
             return
         turn.event(row)
+        turn.progress(row)
         if found[1] == "response.output_item.added":
             turn.item(row, None)
         elif found[1] == "response.completed":
@@ -164,18 +178,18 @@ class Program:
 # -- rows that name their turn --------------------------------------------------------------------------------
 
 
-def _sends(_program: Program, turn: LogTurn, row: Row) -> None:
+def _sends(turn: LogTurn, row: Row) -> None:
     # The innermost span of all that are logged while one is asked for; only the first names the model.
     if row.spans[-1] == _SAMPLING and row.message.startswith("model="):
         turn.sent(row)
 
 
-def _posts(_program: Program, turn: LogTurn, row: Row) -> None:
+def _posts(turn: LogTurn, row: Row) -> None:
     if _POST.match(row.message):
         turn.posted(row, compacts=_COMPACTION.search(row.fields) is not None)
 
 
-def _answers(_program: Program, turn: LogTurn, row: Row) -> None:
+def _answers(turn: LogTurn, row: Row) -> None:
     if answered := _STATUS.match(row.message):
         turn.answered(row, int(answered[1]))
     elif failed := _FAILED.match(row.message):
@@ -186,18 +200,18 @@ def _answers(_program: Program, turn: LogTurn, row: Row) -> None:
             turn.refused(row, "connection_reset" if failed[2] == "false" else "connection_failed")
 
 
-def _item(_program: Program, turn: LogTurn, row: Row) -> None:
+def _item(turn: LogTurn, row: Row) -> None:
     if kind := _KIND.match(row.message):
         turn.item(row, _CAMEL.sub("_", kind[1]).lower())
     elif row.message.startswith("ToolCall: "):
         turn.used_tool()
 
 
-def _counted(_program: Program, turn: LogTurn, row: Row) -> None:
+def _counted(turn: LogTurn, row: Row) -> None:
     turn.completed(row)
 
 
-def _ran(_program: Program, turn: LogTurn, row: Row) -> None:
+def _ran(turn: LogTurn, row: Row) -> None:
     if row.message.startswith("Turn error: "):
         turn.fails(row, row.message)
     elif row.message.startswith("Failed to run"):
@@ -207,12 +221,12 @@ def _ran(_program: Program, turn: LogTurn, row: Row) -> None:
         turn.completed(row, late=True, tokens=int(tokens[1]) if tokens else None)
 
 
-def _retries(_program: Program, turn: LogTurn, row: Row) -> None:
+def _retries(turn: LogTurn, row: Row) -> None:
     reason = _REASON.search(row.message)
     turn.retries(row, reason[1] if reason else "")
 
 
-def _compacts(_program: Program, turn: LogTurn, row: Row) -> None:
+def _compacts(turn: LogTurn, row: Row) -> None:
     turn.compaction_failed(row, row.message)
 
 

@@ -6,10 +6,11 @@
 -- column:  confidence VARCHAR  -- certain, likely or possible
 -- grain:   one row per turn that this cause can claim
 --
--- Only where the turn was not stuck before: a wait that was past its budget when the process died keeps its cause.
+-- A wait that was past its budget when the process died keeps its own cause, if the records show one.
 SELECT
     standing.turn_id AS turn_id,
     CASE
+        WHEN standing.overdue THEN 'process_lost.after_wait'
         WHEN turns.recovered_ns IS NOT NULL THEN 'process_lost.recovered'
         WHEN turns.fate = 'ended' THEN 'process_lost.left_open'
         ELSE 'process_lost.killed'
@@ -17,4 +18,4 @@ SELECT
     'certain' AS confidence
 FROM standing
 INNER JOIN turns ON standing.turn_id = turns.turn_id
-WHERE standing.state = 'orphaned' AND NOT standing.overdue
+WHERE standing.state = 'orphaned'

@@ -54,7 +54,7 @@ SELECT
             )
             THEN 'still_running'
         WHEN request.reported IS NOT NULL THEN request.reported
-        WHEN lives.ended_phase = 'cancelled' THEN 'cancelled'
+        WHEN lives.ended_phase IN ('cancelled', 'interrupted') THEN 'cancelled'
         WHEN lives.ended_phase IS NOT NULL THEN 'already_completed'
         ELSE 'unknown'
     END AS result

@@ -19,6 +19,9 @@
 -- column:  troubled BOOLEAN     -- what decides has a cause that is to be found
 -- grain:   one row per turn
 --
+-- Where requests are not on file and nobody knows whether the process lives, silence before a response tells nothing:
+-- the process may be long gone.
+--
 -- A client is told from one that has seen enough by its cursor; without one, by work that went on after it had left.
 WITH looked AS (
     SELECT
@@ -58,6 +61,12 @@ judged AS (
             WHEN looked.cancel = 'cancelled' THEN 'cancelled'
             WHEN looked.fate IN ('killed', 'ended') THEN 'orphaned'
             WHEN looked.wait_phase IN ('awaiting_approval', 'awaiting_quota') THEN 'waiting'
+            WHEN looked.fate = 'unknown'
+                AND NOT looked.shows_requests
+                AND looked.wait_phase IN ('started', 'upstream_failed')
+                AND looked.wait_error IS NULL
+                AND coalesce(looked.wait_purpose <> 'compaction', TRUE)
+                THEN 'not_determinable'
             WHEN looked.overdue THEN 'stuck'
             WHEN looked.in_tool THEN 'waiting'
             WHEN looked.fate = 'unknown' AND NOT looked.shows_requests AND NOT looked.late THEN 'not_determinable'
