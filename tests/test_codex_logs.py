@@ -9,6 +9,8 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from codex_home_kit import LogRow, recorded_home, recorded_rows, verdicts, write_logs
 from turnscope_analyzer.sources.codex.logs import read_logs
@@ -230,6 +232,26 @@ def test_rows_that_were_cut_at_the_beginning_leave_the_turn_as_it_was(tmp_path: 
     home = recorded_home("0.169-healthy", tmp_path, lambda row: int(str(row[0])) > first)
 
     assert [verdict.state for verdict in verdicts(home)] == ["healthy"]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_row_of_a_wrong_kind_raises(tmp_path: Path, data: st.DataObject) -> None:
+    rows = recorded_rows(data.draw(st.sampled_from([run[0] for run in RUNS])))
+    kept = [list(row) for row in rows if data.draw(st.integers(0, 9))]
+    wrong = st.one_of(
+        st.integers(-(2**63), 2**63 - 1), st.text(max_size=9), st.binary(max_size=9), st.just("{{" * 4_000)
+    )
+    for row in data.draw(st.lists(st.sampled_from(kept), max_size=9)) if kept else []:
+        row[data.draw(st.sampled_from([1, 2, 3, 4, 5, 6]))] = data.draw(wrong)
+    path = tmp_path / "logs_2.sqlite"
+    path.unlink(missing_ok=True)
+
+    capture = read_logs(write_logs(path, kept))
+
+    known = {process.process_id for process in capture.processes}
+    assert {mark.process_id for mark in capture.marks} <= known
+    assert all(0 <= mark.at_ns < 1 << 63 and 0 <= mark.wall_ns < 1 << 63 for mark in capture.marks)
 
 
 # -- databases that are damaged, or not what they seem --------------------------------------------------------
