@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from codex_kit import SHARED as CAPTURES
+from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.rejects import Rejects
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    from turnscope_analyzer.model import Reject
+    from turnscope_analyzer.model import Reject, Report, Verdict
     from turnscope_analyzer.sources.otlp import records as ours
 
 SHARED = CAPTURES / "otlp-public"
@@ -182,3 +183,45 @@ def read(path: Path) -> Read:
 def plain(records: Sequence[ours.Span | ours.LogRecord]) -> list[ours.Span | ours.LogRecord]:
     """Return records without their places."""
     return [record._replace(file="", offset=0) for record in records]
+
+
+AGENT: dict[str, Any] = {"gen_ai__operation__name": "invoke_agent", "gen_ai__conversation__id": "conversation-1"}
+CHAT: dict[str, Any] = {"gen_ai__operation__name": "chat", "gen_ai__request__model": "some-model"}
+TOOL: dict[str, Any] = {"gen_ai__operation__name": "execute_tool", "gen_ai__tool__name": "shell"}
+
+
+def report(folder: Path, *programs: Program) -> Report:
+    """Return what is said of everything that the programs exported."""
+    content = b"".join(line(made.spans()) + line(made.logs()) for made in programs)
+    return analyze([write(folder, content)], everything=True)
+
+
+def verdict(folder: Path, *programs: Program) -> Verdict:
+    """Return what is said of the one turn that the programs exported."""
+    (turn,) = report(folder, *programs).turns
+    return turn
+
+
+def said(turn: Verdict) -> tuple[str, str | None, str]:
+    """Return a verdict in short."""
+    return turn.state, turn.cause, turn.rule
+
+
+def story(turn: Verdict) -> list[tuple[str, str]]:
+    """Return where the time of a turn went."""
+    return [(stretch.lane, stretch.phase) for stretch in turn.stretches]
+
+
+def alive_until(made: Program, at_s: float) -> None:
+    """Let the same service do something else, so that its records reach that far."""
+    made.span("GET /health", at_s - 1, at_s, kind=SpanKind.SERVER)
+
+
+def call(made: Program, above: SdkSpan, start_s: float, end_s: float, **said: Any) -> SdkSpan:
+    """Make the span of a call to the model."""
+    return made.span("chat some-model", start_s, end_s, above, kind=SpanKind.CLIENT, **{**CHAT, **said})
+
+
+def tool(made: Program, above: SdkSpan, start_s: float, end_s: float | None, **said: Any) -> SdkSpan:
+    """Make the span of a tool."""
+    return made.span("execute_tool shell", start_s, end_s, above, **{**TOOL, **said})

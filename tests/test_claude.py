@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import random
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,13 +13,12 @@ from codex_kit import SHARED, story, turns_of
 from turnscope.attributes import ATTRIBUTES, ERROR_KIND
 from turnscope.phases import PHASE, lane_kind
 from turnscope_analyzer.analyze import analyze
-from turnscope_analyzer.sources.claude.records import CAP_BYTES
 from turnscope_analyzer.sources.claude.transcript import is_claude
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from turnscope_analyzer.model import Capture, Verdict
+    from turnscope_analyzer.model import Verdict
 
 AN_HOUR_LATER_NS = int(datetime.datetime(2026, 11, 21, 2, tzinfo=datetime.timezone.utc).timestamp()) * 10**9
 
@@ -41,10 +39,6 @@ def judged(transcript: Transcript) -> Verdict:
     """Return the verdict on the last turn, an hour later."""
     verdicts = analyze([transcript.write()], now_ns=AN_HOUR_LATER_NS, everything=True).turns
     return max(verdicts, key=lambda verdict: verdict.accepted_ns or 0)
-
-
-def reasons(read: Capture) -> list[str]:
-    return [reject.reason for reject in read.rejects]
 
 
 # -- records and marks ------------------------------------------------------------------------------------
@@ -206,6 +200,27 @@ def test_a_question_waits_for_a_person(second_turn: Transcript) -> None:
     assert judged(second_turn.call(name="AskUserQuestion")).state == "waiting"
 
 
+def test_a_prompt_that_nobody_takes_out_of_the_queue_is_blocked(second_turn: Transcript) -> None:
+    second_turn.call()
+    for text in ("First.", "Second.", "<task-notification>x</task-notification>"):
+        second_turn.add("queue-operation", operation="enqueue", content=text)
+    second_turn.add("queue-operation", operation="remove", content="First.", reason="absorbed_mid_turn")
+
+    verdict = judged(second_turn)
+
+    assert (verdict.state, verdict.cause, verdict.phase) == ("stuck", "queue_blocked", "queued")
+    assert b"Second." in second_turn.lines[-3]
+    assert verdict.evidence[0].offset == len(b"\n".join(second_turn.lines[:-3])) + 1
+
+
+def test_a_prompt_that_was_taken_out_of_the_queue_is_no_other_turn(second_turn: Transcript) -> None:
+    second_turn.answer().add("queue-operation", operation="enqueue", content="Go on.")
+    second_turn.add("queue-operation", operation="dequeue").user("Go on.", promptSource="queued").answer()
+
+    assert [story(second_turn.read(), turn)[-1] for turn in range(3)] == ["completed"] * 3
+    assert len(turns_of(second_turn.read())) == 3
+
+
 def test_a_turn_whose_responses_do_not_say_how_they_stopped_cannot_be_judged(transcript: Transcript) -> None:
     transcript.user().answer(stop=None).user().answer(stop=None)
 
@@ -220,53 +235,6 @@ def test_a_turn_that_the_user_left_amid_its_work_cannot_be_judged(second_turn: T
     verdicts = analyze([second_turn.write()], now_ns=AN_HOUR_LATER_NS, everything=True).turns
 
     assert sorted(verdict.state for verdict in verdicts) == ["healthy", "healthy", "not_determinable"]
-
-
-# -- damage -----------------------------------------------------------------------------------------------
-
-
-def test_a_record_glued_onto_a_torn_one_is_saved(transcript: Transcript) -> None:
-    transcript.user().answer()
-    transcript.lines[-1:] = [transcript.lines[-1][:90] + transcript.lines[-1]]
-
-    read = transcript.read()
-
-    assert story(read)[-1] == "completed"
-    assert reasons(read) == ["cut off after 90 bytes"]
-
-
-def test_a_record_too_long_to_hold_is_told_by_its_ends(transcript: Transcript) -> None:
-    transcript.user().call().output(toolUseResult={"stdout": "x" * (CAP_BYTES + 1)}).answer()
-
-    read = transcript.read()
-
-    assert "tool_result toolu_1" in story(read)
-    assert (story(read)[-1], read.rejects) == ("completed", [])
-
-
-def test_what_is_no_record_is_put_aside_without_its_content(transcript: Transcript) -> None:
-    transcript.user().raw(b"secret").raw(b'{"secret":1}').raw(b"\0" * 99).answer()
-
-    read = transcript.read()
-
-    assert story(read)[-1] == "completed"
-    assert reasons(read) == ["6 bytes that are no JSON object", "JSON, but no transcript record", "99 NUL bytes"]
-
-
-def test_no_damage_raises_and_marks_keep_their_order(second_turn: Transcript) -> None:
-    second_turn.call().output().note("api_error", error={"status": 529}).answer().user().call()
-    whole, chance = b"\n".join(second_turn.lines), random.Random(3)
-    for _ in range(150):
-        content = bytearray(whole)
-        for _ in range(chance.randrange(1, 20)):
-            at = chance.randrange(len(content))
-            content[at : at + chance.randrange(9)] = chance.randbytes(chance.randrange(9))
-        second_turn.lines = [bytes(content)]
-
-        marks = second_turn.read().marks
-
-        assert [mark.seq for mark in marks] == list(range(len(marks)))
-        assert all(type(fact) in (str, int, bool) for mark in marks for fact in mark.attrs.values())
 
 
 def test_a_transcript_is_told_by_its_content(transcript: Transcript) -> None:

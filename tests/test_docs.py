@@ -20,6 +20,8 @@ from docs_kit import (
     vocabulary_tables,
 )
 from turnscope_analyzer.cli import main
+from turnscope_analyzer.discover import JOURNAL
+from turnscope_analyzer.sources.registry import SOURCES
 
 if TYPE_CHECKING:
     import asyncio
@@ -104,6 +106,13 @@ def test_the_page_of_analyze_has_its_options() -> None:
     options = {option for parameter in main.commands["analyze"].params for option in parameter.opts if "-" in option}
 
     assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
+
+
+def test_the_table_of_what_is_read_has_every_source() -> None:
+    page = (ROOT / "docs/analyze.md").read_text("utf-8")
+    table = page.partition("## What is read\n")[2].partition("###")[0]
+
+    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == [JOURNAL, *(source.kind for source in SOURCES)]
 
 
 def test_the_table_of_rules_is_what_decides() -> None:

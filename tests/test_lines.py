@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from turnscope_analyzer.sources import lines
 from turnscope_analyzer.sources.lines import BLOCK_BYTES, CAP_BYTES, TAIL_BYTES, Line, iter_lines
-from turnscope_analyzer.sources.opened import DamagedError
+from turnscope_analyzer.sources.opened import DamagedError, head_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -197,6 +197,17 @@ def test_progress_moves_within_one_file_and_adds_up_to_its_size_on_disk(
 
     assert len(list(filter(None, steps))) >= 2
     assert sum(steps) == path.stat().st_size
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+def test_the_head_of_a_damaged_packed_file_is_what_came_before_the_damage(tmp_path: Path, packer: str) -> None:
+    packed, chance = packed_with(packer), random.Random(11)
+    for _ in range(60):
+        damaged = bytearray(packed)
+        damaged[chance.randrange(20, len(packed))] ^= 1 << chance.randrange(8)
+        head = head_of(write(tmp_path, bytes(damaged)))
+
+        assert head[:1] in (b"{", b"")
 
 
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:

@@ -123,6 +123,15 @@ def test_where_requests_are_not_on_file_the_next_attempt_may_be_under_way() -> N
     assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "possible")
 
 
+def test_several_failures_in_a_row_speak_for_transport_even_so() -> None:
+    failed = [M(f"upstream:{n}", "upstream_failed", 20 * n, {"error_type": "connection_refused"}) for n in (1, 2)]
+    answers = process(now_ms=LATE_MS, requests=False)
+
+    [judgement] = judgements([ACCEPTED, STARTED, *failed], answers)
+
+    assert (judgement.rule.name, judgement.confidence) == ("transport.last_request_failed", "likely")
+
+
 def test_a_prompt_without_an_answer_is_no_missing_header_where_headers_are_not_on_file() -> None:
     answers = process(now_ms=LATE_MS, requests=False)
 

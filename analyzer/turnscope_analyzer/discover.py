@@ -20,8 +20,12 @@ JOURNAL: Final = "journal"
 
 _SUFFIXES: Final = frozenset(
     {".jsonl", ".json", ".gz", ".zst", ".sqlite", ".db", ".lock", ".log", ".pb", ".binpb", ".bin", ".otlp"}
+    | {".1", ".2", ".3", ".4", ".5"}
 )
-"""What the kinds that we know end in; a file with another ending is opened only if it was named itself."""
+"""What the kinds that we know end in; a file with another ending is opened only if it was named itself.
+
+The numbers are those of logs that were moved out of the way of a new one.
+"""
 
 _PRIVATE_FOLDERS: Final = frozenset({"identity", "devices", "credentials", ".git", "node_modules"})
 _PRIVATE_FILES: Final = frozenset({"auth.json", "openclaw.json", "exec-approvals.json"})

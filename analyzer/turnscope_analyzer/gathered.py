@@ -23,6 +23,7 @@ class Gathered:
         self._marks: dict[str, list[Mark]] = defaultdict(list)
         self._findings: dict[str | None, list[Finding]] = defaultdict(list)
         self._names: dict[str, str] = {}
+        self._windows: dict[str, tuple[int, int]] = {}
         self._turns: dict[str, set[str]] = defaultdict(set)
         self._left_alone: dict[str, Counter[str]] = defaultdict(Counter)
         self._seen: set[tuple[str, int, str, int]] = set()
@@ -45,6 +46,7 @@ class Gathered:
         for finding in capture.findings:
             self._findings[finding.turn_id].append(finding)
         self._names |= capture.names
+        self._windows |= capture.windows
         self._left_alone[kind] += capture.left_alone
 
     def join(self) -> None:
@@ -54,10 +56,26 @@ class Gathered:
             self._marks[turn_id] += (mark._replace(turn_id=turn_id) for mark in self._marks.pop(name))
         for name in self._names.keys() & self._findings.keys():
             self._findings[self._names[name]] += self._findings.pop(name)
+        self._join_by_time()
         for turn_id, marks in self._marks.items():
             if len({mark.process_id for mark in marks}) > 1:
                 self._marks[turn_id], process = join(marks, self.processes)
                 self.processes[process.process_id] = process
+
+    def _join_by_time(self) -> None:
+        """Give the marks of turns that are known by session and time to the one turn that they can only mean."""
+        begins: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for turn_id, marks in self._marks.items():
+            if turn_id not in self._windows:
+                first = min(marks, key=lambda mark: mark.at_ns)
+                begins[first.session_id].append((first.at_ns, turn_id))
+        for name, (from_ns, until_ns) in self._windows.items():
+            marks = self._marks.get(name, [])
+            session_id = marks[0].session_id if marks else ""
+            fits = [turn_id for at_ns, turn_id in begins.get(session_id, ()) if from_ns <= at_ns <= until_ns]
+            if session_id and len(fits) == 1:
+                self._names[name] = fits[0]
+                self._marks[fits[0]] += (mark._replace(turn_id=fits[0]) for mark in self._marks.pop(name))
 
     def all_marks(self) -> Iterable[Mark]:
         """Return every mark."""

@@ -112,7 +112,9 @@ class Capture:
     """What one source gave: its processes, its marks in any order, and what it could not read.
 
     ``names`` are other names of turns, such as a trace's id, each with the turn's id: another source may know
-    the turn only by such a name. ``left_alone`` counts what was read and is no turn's, by what it is.
+    the turn only by such a name. ``windows`` are turns of which only the session and a time are sure: another source
+    that has one turn of that session begin between these times (ns) means the same. ``left_alone`` counts what was
+    read and is no turn's, by what it is.
     """
 
     processes: list[Process] = field(default_factory=list)
@@ -120,6 +122,7 @@ class Capture:
     rejects: list[Reject] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
+    windows: dict[str, tuple[int, int]] = field(default_factory=dict)
     left_alone: Counter[str] = field(default_factory=Counter)
 
 

@@ -137,6 +137,8 @@ RULES: Final = (
     Rule("transport.last_request_failed", 34, "the last request on file failed in transport ({error}); whether it was "
          "tried again is not", "Check the network, the proxy and the provider's status.",
          ("quota or login: no 401, 403 or 429",)),
+    Rule("model_stall.slow_answer", 34, "a request took long until its answer was complete; when its parts came is not on "
+         "file", _CHECK_UPSTREAM, ("a failure: the answer came",)),
     Rule("model_stall.no_answer_on_file", 34, "the prompt was submitted, and no answer is on file; whether headers came "
          "is not", _CHECK_UPSTREAM, ("pre-start: the prompt was submitted",)),
     Rule("queue_blocked.not_moving", 28, "waits in the queue{detail}",

@@ -42,7 +42,7 @@ class Draft:
 
     def move(self, wall_ms: int | None, not_before_ns: int, *, late: bool = False) -> None:
         """Give the mark the time that its record names, if that is not later than now nor before *not_before_ns*."""
-        back_ns = -1 if wall_ms is None else self.wall_ns - wall_ms * 1_000_000
+        back_ns = -1 if wall_ms is None or wall_ms < 0 else self.wall_ns - wall_ms * 1_000_000
         if not 0 <= back_ns <= self.at_ns - not_before_ns:
             return
         self.at_ns -= back_ns

@@ -97,8 +97,8 @@ def _shows_requests(chosen: Sequence[Mark], views: Sequence[Process]) -> bool:
     work = [mark for mark in chosen if lane_kind(mark.lane) not in _ONLOOKERS]
     last = max(work, key=lambda mark: mark.at_ns, default=None)
     waits_for_one = last is not None and lane_kind(last.lane) == "upstream" and not PHASE[last.phase].terminal
-    until_ns = 0 if last is None or waits_for_one else last.at_ns + _SLACK_NS
-    return any(view.shows_requests and view.horizon_ns >= until_ns for view in views)
+    due_ns = 0 if last is None or waits_for_one else last.at_ns + _SLACK_NS
+    return any(view.shows_requests and view.horizon_ns >= due_ns for view in views)
 
 
 def _requests(views: Sequence[Sequence[Mark]]) -> Iterator[Mark]:

@@ -35,10 +35,14 @@ class Session:
         self.chains: dict[str, Chain] = {}
         self._asks_people = True
         self._chain_of: dict[str, str] = {}
+        self._queue: list[Record] = []
 
     def feed(self, record: Record) -> None:
         """Take the next record in."""
         self.session_id = self.session_id or record.says("sessionId")
+        if record.kind == "queue-operation":
+            self._move_queue(record)
+            return
         if mode := record.says("permissionMode"):
             self._asks_people = mode not in _ASKS_NOBODY
         name = self._name_of(record)
@@ -51,6 +55,25 @@ class Session:
             chain.assistant(record, asks_people=self._asks_people)
         elif record.kind == "system":
             chain.system(record)
+
+    def finish(self) -> None:
+        """Take in that the file ends: what a person wrote and nobody took out of the queue is a turn that waits."""
+        for record in self._queue:
+            # The program queues what its own tasks report, as well.
+            if not _queued_text(record).startswith("<"):
+                self.chains.setdefault(_MAIN, Chain()).wait(record)
+
+    def _move_queue(self, record: Record) -> None:
+        """Follow the queue of prompts; one that is taken out is a prompt of its own, or part of the running turn."""
+        operation = record.says("operation")
+        if operation == "enqueue":
+            self._queue.append(record)
+        elif operation == "popAll":
+            self._queue.clear()
+        elif operation in ("dequeue", "remove") and self._queue:
+            text = _queued_text(record)
+            same = (number for number, queued in enumerate(self._queue) if _queued_text(queued) == text)
+            del self._queue[next(same, 0)]
 
     def _name_of(self, record: Record) -> str:
         """Return the conversation that a record belongs to: the main one, or the first record of a side chain."""
@@ -125,6 +148,13 @@ class Chain:
             turn.compacted(record, word(facts, "trigger"), _count(facts, "preTokens"), _count(facts, "durationMs"))
             turn.last = record
 
+    def wait(self, record: Record) -> None:
+        """Take in a prompt that stands in the queue at the end of the file."""
+        turn = Turn(f"@{record.offset}", record.says("sessionId") or "", record)
+        turn.marks.mark(record, "turn", "accepted")
+        turn.marks.mark(record, "turn", "queued")
+        self.turns.append(turn)
+
     def _prompt(self, record: Record, text: str) -> None:
         if text.startswith("<"):
             # A command may be answered without the model: it is a turn once an answer comes.
@@ -157,6 +187,11 @@ class Chain:
     def _take_result(self, record: Record, block: Mapping[str, Any]) -> None:
         if self._current is not None:
             self._current.result(record, block)
+
+
+def _queued_text(record: Record) -> str:
+    text = record.content.get("content")
+    return text if isinstance(text, str) else ""
 
 
 def _count(facts: Mapping[str, Any], name: str) -> int | None:

@@ -62,6 +62,7 @@ def read_transcript(path: Path, progress: Callable[[int], None] = lambda _bytes:
     rejects, timeline, session = Rejects(str(path)), Timeline(), Session()
     for record in iter_records(path, rejects, timeline, progress):
         session.feed(record)
+    session.finish()
     capture = Capture(rejects=rejects.all())
     if timeline.wall_ns is None:
         return capture

@@ -122,7 +122,8 @@ class Turn:
         if self._final:
             return
         failure = failure_of(record)
-        if failure.error_type != "compaction_failed" and (self._answering or self.marks[-1].phase != "upstream_failed"):
+        tried = bool(self.marks) and self.marks[-1].phase == "upstream_failed"
+        if failure.error_type != "compaction_failed" and not tried:
             self.failed_attempt(record)
         self._close(record, "failed", **failure._asdict())
         self._final = True

@@ -62,6 +62,15 @@ def failure_of(error: Mapping[str, Any]) -> Failure:
     message = error.get("message")
     text = message if isinstance(message, str) else ""
     info, status = _info(error.get("codex_error_info"))
+    return _failure(text, info, status)
+
+
+def failure_of_request(message: str, status: int | None) -> Failure:
+    """Return why a request failed that ended with *message*, or with a *status*."""
+    return _failure(message, None, status)
+
+
+def _failure(text: str, info: str | None, status: int | None) -> Failure:
     told = _STATUS.search(text)
     status = int(told[1]) if told else status
     found = next((kind for pattern, kind in _KINDS if pattern.search(text)), None)

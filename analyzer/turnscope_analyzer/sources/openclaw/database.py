@@ -163,6 +163,9 @@ def _select(store: sqlite3.Connection, query: str, rejects: Rejects) -> Iterator
             rejects.add(0, f"the database cannot be read: {error}")
     except (sqlite3.DatabaseError, OverflowError) as error:
         rejects.add(0, f"the database is damaged: {error}")
+    except UnicodeDecodeError:
+        # SQLite's own message quotes a name from the damaged schema.
+        rejects.add(0, "the database is damaged: its schema has a name that is no text")
 
 
 def _text(value: object) -> str:

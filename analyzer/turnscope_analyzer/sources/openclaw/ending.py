@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.openclaw.errors import failure_of
+from turnscope_analyzer.sources.openclaw.errors import ABORTED, failure_of
 from turnscope_analyzer.sources.openclaw.records import Entry, Where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from turnscope_analyzer.sources.openclaw.turns import Turn
-
-_SLACK_NS: Final = 5_000_000_000
 
 _EMPTY: Final = {"error_type": "other", "error_class": "empty_answer"}
 _TOOL_TIMEOUT: Final = {"error_type": "tool_timeout"}
@@ -73,7 +71,7 @@ def _audited(turn: Turn, finished: Entry) -> Ending:
     answer = turn.last("answer")
     empty = bool(said.get("empty")) or (answer is not None and answer.attrs["empty"] and not said.get("externalAbort"))
     status = finished.attrs["status"]
-    if said.get("timedOutDuringToolExecution") or (status == "timed_out" and turn_in_tool(turn)):
+    if said.get("timedOutDuringToolExecution") or (status == "timed_out" and _in_tool(turn)):
         return _failed(finished, _TOOL_TIMEOUT)
     if status == "timed_out":
         return _failed(finished, _NO_ANSWER)
@@ -84,7 +82,7 @@ def _audited(turn: Turn, finished: Entry) -> Ending:
     return _failed(finished, _EMPTY if empty else why)
 
 
-def turn_in_tool(turn: Turn) -> bool:
+def _in_tool(turn: Turn) -> bool:
     """Tell whether a tool was called last and has not answered."""
     call, result = turn.last("call"), turn.last("result")
     answer = turn.last("answer", "user")
@@ -142,14 +140,16 @@ def _tried_again(turn: Turn, failure: Entry) -> bool:
 
 def _attempted(turn: Turn, *, over: bool) -> Ending | None:
     """Return the end that the last attempt came to, where nothing of the turn goes on after it."""
-    ended = turn.last("attempt_ended")
+    ended = turn.last("attempt_ended") or turn.last("run_done")
     if ended is None or not over or any(_goes_on(entry, ended) for entry in turn.entries):
         return None
-    return _by_timeline(turn, ended) if ended.store == "timeline" else _by_trajectory(turn, ended)
+    return _by_trajectory(turn, ended) if ended.what == "attempt_ended" else _by_last_request(turn, ended)
 
 
-def _by_timeline(turn: Turn, ended: Entry) -> Ending:
-    request = turn.last("responded", "request_failed")
+def _by_last_request(turn: Turn, ended: Entry) -> Ending:
+    request = turn.last("sent", "responded", "request_failed")
+    if ended.attrs.get("aborted"):
+        return _failed(ended, ABORTED)
     if request is not None and request.what == "request_failed":
         return _failed(ended, request.attrs)
     return _ending(ended, "failed" if ended.attrs["status"] else "completed")
@@ -186,7 +186,7 @@ def was_dropped(turn: Turn) -> bool:
     Source: openclaw#86963; the client was told that the answer is complete, and it was empty.
     """
     ended = turn.last("attempt_ended")
-    if ended is None or ended.store != "trajectory" or ended.attrs["status"] != "error" or turn.has("transcript"):
+    if ended is None or ended.attrs["status"] != "error" or turn.has("transcript"):
         return False
     aborted = ended.attrs["aborted"] or ended.attrs["externalAbort"] or ended.attrs["timedOut"]
     return not aborted and turn.first("started") is not None and turn.first("prompted") is None
@@ -206,7 +206,8 @@ def _by_row(turn: Turn) -> Ending | None:
     if row is None or row.running or row.ended_ns is None or row.status is None:
         return None
     started = turn.last("started", "user")
-    if row.ended_ns < turn.began_ns - _SLACK_NS or (started and row.ended_ns < started.at_ns - _SLACK_NS):
+    if row.ended_ns < (started.at_ns if started is not None else turn.began_ns):
+        # It is about the run before.
         return None
     at = Entry(row.ended_ns, "finished", "row", row.where)
     if row.status in ("done", "killed"):

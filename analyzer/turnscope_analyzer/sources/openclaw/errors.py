@@ -28,6 +28,9 @@ _TEXTS: Final = (
 )  # fmt: skip
 _KINDS: Final = tuple((re.compile(text, re.IGNORECASE), kind) for text, kind in _TEXTS)
 _STATUS: Final = re.compile(r"^\s*(?:HTTP )?([45]\d\d)\b|\bHTTP ([45]\d\d)\b")
+ABORTED: Final = {"error_type": "other", "error_class": "aborted"}
+"""A run that was broken off without an error: its time was up, or somebody stopped it. The log does not tell which."""
+
 _LOOKED_AT: Final = 4_096
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.failures import kind_of_status
 from turnscope_analyzer.model import Gap
-from turnscope_analyzer.sources.openclaw.errors import failure_of
+from turnscope_analyzer.sources.openclaw.errors import ABORTED, failure_of
 from turnscope_analyzer.sources.openclaw.gateway import Boot
 from turnscope_analyzer.sources.openclaw.records import Entry, Where, lines, parsed, time_ns, word
 
@@ -45,7 +45,9 @@ _STALLED: Final = re.compile(
     r"session: sessionId=\S+ sessionKey=(\S+) .*lastProgress=model_call:started lastProgressAge=(\d+)s"
 )
 _FROZEN: Final = re.compile(r"liveness warning: .*eventLoopDelayMaxMs=([\d.]+)")
+_STAGES: Final = (("embedded run timeout", "timed_out"), ("embedded run done", "run_done"))
 _LISTENS: Final = re.compile(r"listening on .*\(PID (\d+)\)")
+
 _FREEZE_MS: Final = 1_000
 _SECOND_NS: Final = 1_000_000_000
 
@@ -56,7 +58,7 @@ def is_log(head: bytes) -> bool:
 
 
 def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
-    """Read a log's runs and boots into *folder*; what another log of this folder has said already is left out.
+    """Read a log's runs and boots into *folder*; what the JSONL log has said already the console's need not say again.
 
     Raises:
         OSError: The file cannot be opened or read.
@@ -64,14 +66,14 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
     log = _Log(path, folder)
     for line in lines(path, rejects):
         stamped = _TIME.search(line.head) if line.head.startswith(b"{") else _STAMP.match(line.head)
-        at_ns = time_ns(stamped[1].decode()) if stamped else None
+        at_ns = time_ns(stamped[1].decode("ascii", "replace")) if stamped else None
         if at_ns is None:
             # The console's lines go on over several; a file's are whole.
             if line.head.startswith(b"{"):
                 rejects.add(line.offset, f"a line of {line.length} bytes that no time can be told of")
             continue
         folder.see(at_ns, path)
-        if _WORDS.search(line.head) and not log.told_before(at_ns):
+        if _WORDS.search(line.head) and (line.head.startswith(b"{") or not log.told_before(at_ns)):
             log.take(at_ns, Where(str(path), line.offset), line.head)
     log.close()
 
@@ -132,7 +134,7 @@ class _Log:
             return Entry(at_ns - back_ms * 1_000_000, what, "log", where, attrs)
 
         if told:
-            if found := _event(told):
+            if found := event_of(told):
                 what, attrs = found
                 yield str(told["runId"])[:256], None, word(told, "sessionId"), entry(what, **attrs)
         elif accepted := _ACCEPTED.search(message):
@@ -148,15 +150,16 @@ class _Log:
                 what, attrs = _fetched(fetch[1], message)
                 yield run_id, None, None, entry(what, model=fetch[2], **attrs)
         elif stalled := _STALLED.search(message):
-            self._folder.sent_by_key.setdefault(stalled[1], []).append(
-                Entry(at_ns - int(stalled[2]) * _SECOND_NS, "sent", "log", where)
-            )
+            # The line comes again every half minute while the call lasts, and says nothing of its headers.
+            begun = Entry(at_ns - int(stalled[2]) * _SECOND_NS, "prompted", "log", where)
+            self._folder.sent_by_key.setdefault(stalled[1], []).append(begun)
         elif tied := _TIED.search(message):
-            timed_out = "embedded run timeout" in message
-            yield tied[1], tied[3], tied[2], entry("timed_out" if timed_out else "seen")
+            what = next((what for words, what in _STAGES if words in message), "seen")
+            aborted = "aborted=true" in message
+            yield tied[1], tied[3], tied[2], entry(what, aborted=aborted, status=None)
 
 
-def _event(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def event_of(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     """Return what an object that names its run says of it."""
     if not isinstance(told.get("runId"), str):
         return None
@@ -167,8 +170,7 @@ def _event(told: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         case "embedded_run_agent_end" if told.get("isError") is True:
             found = "request_failed", failure_of(text)
         case "embedded_run_failover_decision" if told.get("decision") == "surface_error":
-            timed_out = told.get("timedOut") is True and text is None
-            found = "surfaced", {"error_type": "answer_timeout"} if timed_out else failure_of(text)
+            found = "surfaced", failure_of(text) if text is not None else dict(ABORTED)
         case "model_fallback_decision" if told.get("decision") == "candidate_failed":
             found = "surfaced", failure_of(text)
         case "embedded_run_compaction_start":

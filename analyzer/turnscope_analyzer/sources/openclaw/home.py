@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.openclaw.ending import ending_of
+from turnscope_analyzer.sources.openclaw.ending import Ending, ending_of
 from turnscope_analyzer.sources.openclaw.findings import of_rows, of_shadow, of_turn
 from turnscope_analyzer.sources.openclaw.folder import Folder
 from turnscope_analyzer.sources.openclaw.gateway import fate_of_boot, fate_of_lock, own_folders
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from turnscope_analyzer.model import Fate
-    from turnscope_analyzer.sources.openclaw.ending import Ending
 
 SOURCE: Final = "openclaw"
 
 _SLACK_NS: Final = 5_000_000_000
+_PREPARING_NS: Final = 60_000_000_000
+"""Before a run's prompt is submitted, 20 s were seen to pass."""
+
 _WHY: Final[dict[Fate, str]] = {
     "running": "now: the gateway lives on this host",
     "ended": "the last record before the gateway stopped",
@@ -93,7 +95,7 @@ class _Gateways:
         folder = self.folder
         capture = Capture(rejects=folder.rejects, left_alone=folder.left_alone)
         owners = {name: turn.turn_id for turn in self.turns for name in turn.names}
-        endings = {id(turn): ending_of(turn, locked=self._locked(turn)) for turn in self.turns}
+        endings = {id(turn): self._ending(turn) for turn in self.turns}
         for before, turn in pairwise(self.turns):
             accepted, ended = turn.accepted(), endings[id(before)]
             if before.session_id == turn.session_id and accepted is not None and ended is not None:
@@ -114,6 +116,19 @@ class _Gateways:
         if folder.tasks:
             capture.left_alone["background tasks"] += folder.tasks
         return capture
+
+    def _ending(self, turn: Turn) -> Ending | None:
+        """Return how the turn ended; of the versions that lock sessions, also where only the lock's absence tells."""
+        ending = ending_of(turn, locked=self._locked(turn))
+        running = turn.row is not None and turn.row.running
+        begun = turn.first("started", "user", "prompted") is not None
+        locks = bool(self.folder.rows) and self.folder.store is None and turn.has("transcript", "trajectory")
+        if ending is not None or running or self._locked(turn) or not (begun and locks):
+            return ending
+        last = max(turn.entries, key=lambda entry: entry.at_ns)
+        # A run that prepares its prompt has no lock yet.
+        preparing = self._times[-1] - last.at_ns < _PREPARING_NS
+        return None if preparing else Ending(last.at_ns, "interrupted", last.where, {})
 
     def _locked(self, turn: Turn) -> bool:
         return turn.session_id in self.folder.locks and not turn.superseded

@@ -20,6 +20,9 @@ _TRAJECTORY: Final = re.compile(rb'"traceSchema"\s*:\s*"openclaw-trajectory"')
 _TRANSCRIPT: Final = re.compile(rb'^\s*\{"type"\s*:\s*"session"\s*,[^\n]*"version"\s*:\s*\d+[^\n]*"cwd"')
 _LOCK: Final = re.compile(rb'\s*\{\s*"pid"\s*:\s*\d+')
 _ROWS: Final = re.compile(rb'\s*\{\s*(?:\}\s*$|"[^"]*"\s*:\s*\{)')
+_COPY: Final = re.compile(r"\.(?:checkpoint|bak|deleted|reset)\b")
+"""Older states of a transcript that the gateway keeps beside it: their turns stand in the transcript, too."""
+
 _SHADOW: Final = re.compile(r"^(.*)/agents/[^/]+/agent/codex-home/home/\.openclaw(?=/|$)")
 
 
@@ -34,6 +37,14 @@ def _is_rows(path: Path, head: bytes) -> bool:
     return path.name == "sessions.json" and _ROWS.match(head) is not None and (b'"sessionId"' in head or len(head) < 4)
 
 
+def _is_transcript(path: Path, head: bytes) -> bool:
+    if _COPY.search(path.name):
+        return False
+    # In its place it is one even where its first line is damaged.
+    in_place = path.parent.name == "sessions" and ".jsonl" in path.name and head.lstrip(b"\0").startswith(b"{")
+    return in_place or _TRANSCRIPT.match(head) is not None
+
+
 def _is_trace(path: Path, _head: bytes) -> bool:
     # It says nothing; but where it lies in a shadow, a tool has run there.
     return path.name == "config-health.json" and canonical_of(path) is not None
@@ -45,7 +56,7 @@ _KINDS: Final[tuple[tuple[Kind, Callable[[Path, bytes], bool]], ...]] = (
     ("lock", lambda path, head: path.name.endswith(".jsonl.lock") and _LOCK.match(head) is not None),
     ("trace", _is_trace),
     ("trajectory", lambda _path, head: _TRAJECTORY.search(head[:4096]) is not None),
-    ("transcript", lambda _path, head: _TRANSCRIPT.match(head) is not None),
+    ("transcript", _is_transcript),
     ("timeline", lambda _path, head: is_timeline(head)),
     ("log", lambda _path, head: is_log(head)),
 )

@@ -47,7 +47,7 @@ class Entry(NamedTuple):
     ``what`` is one of: accepted, queued, user (a user's record in the transcript), started, hydrated, prompted,
     sent, headers, responded (a request is over, and went well), request_failed, answer, aborted, note (written by
     the gateway in the model's place), call, result, compacting, compacted, compaction_failed, prompt_error,
-    attempt_ended, finished, surfaced (the user was told of the error), seen.
+    attempt_ended, run_done, finished, surfaced (the user was told of the error), timed_out, seen.
     """
 
     at_ns: int
@@ -67,8 +67,9 @@ class Run:
     entries: list[Entry] = field(default_factory=list)
 
     def add(self, entry: Entry, session_id: str | None = None, key: str | None = None) -> None:
-        """Take *entry* in, and what it says about the session."""
-        self.entries.append(entry)
+        """Take *entry* in, and what it says about the session; a log names a run in many lines that say no more."""
+        if (entry.what, entry.store) != ("seen", "log"):
+            self.entries.append(entry)
         self.session_id = self.session_id or session_id
         self.key = self.key or key
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.rejects import Rejects
 
 _TRIES: Final = 4
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}]', re.DOTALL)
 
 
 class Row(NamedTuple):

@@ -45,8 +45,12 @@ def story_of(turn: Turn, ending: Ending | None) -> list[Draft]:
 
 
 def shows_requests(turn: Turn) -> bool:
-    """Tell whether each request of the turn is on file when it is sent."""
-    return any(entry.what == "sent" and entry.store in ("log", "timeline") for entry in turn.entries)
+    """Tell whether each request of the turn is on file when it is sent, and when it is over.
+
+    A log alone does not say when a stream ends, nor which tools run then.
+    """
+    stores = {entry.store for entry in turn.entries if entry.what == "sent"}
+    return "timeline" in stores or ("log" in stores and turn.has("transcript"))
 
 
 class _Story:
@@ -252,8 +256,8 @@ def _chosen(turn: Turn) -> list[Entry]:
     ids = {_hashed(entry.attrs["id"]): entry.attrs["id"] for entry in turn.entries if entry.what == "call"}
 
     def better_told(entry: Entry) -> bool:
-        if entry.what == "prompted":
-            return strong
+        if entry.what in ("prompted", "headers"):
+            return strong == (entry.what == "prompted")
         if entry.store != "log" or entry.what not in ("sent", "headers", "request_failed"):
             return False
         return timeline or (entry.what == "request_failed" and told and not strong)

@@ -65,7 +65,7 @@ def _entry(line: JsonLine, name: str, at_ns: int) -> Entry:
     if kind == "provider.request":
         return _request(line, at_ns)
     if name == _DISPATCH:
-        what = "started" if kind == "span.start" else "attempt_ended"
+        what = "started" if kind == "span.start" else "run_done"
         return Entry(at_ns, what, "timeline", where, {"status": "error" if content.get("errorName") else None})
     if (told := _MARKS.get(name)) is not None:
         return Entry(at_ns, told, "timeline", where)

@@ -35,7 +35,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Transcript:
-    """The segments of one session, in file order; ``notes`` are those that name their run and stand before any."""
+    """The segments of one session, in file order; ``notes`` are the gateway's own messages, by the run they name."""
 
     segments: list[Segment] = field(default_factory=list)
     notes: dict[str, Entry] = field(default_factory=dict)
@@ -100,13 +100,11 @@ class Transcript:
                     self._add(Entry(at_ns, "call", "transcript", where, call))
 
     def _note(self, note: Entry, run_id: str | None) -> None:
-        """Put a note of the gateway to its run; the note of a stop may stand before the user's record."""
-        segment = self.segments[-1] if self.segments else None
-        if run_id is not None and (segment is None or segment.run_id not in (None, run_id)):
-            self.notes[run_id] = note
-        else:
+        """Keep a note for the run that it names, which need not be the one whose records stand around it."""
+        if run_id is None:
             self._add(note)
-            self._name_run(run_id)
+        else:
+            self.notes[run_id] = note
 
     def _name_run(self, run_id: str | None) -> None:
         if self.segments and self.segments[-1].run_id is None:

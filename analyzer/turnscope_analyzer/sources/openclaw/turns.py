@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from turnscope_analyzer.sources.openclaw.errors import ABORTED
 from turnscope_analyzer.sources.openclaw.records import Entry, Run
 
 if TYPE_CHECKING:
@@ -110,9 +111,15 @@ def turns_of(folder: Folder) -> list[Turn]:
     _place_loose(found, loose, folder)
     for turn in found:
         for entry in folder.sent_by_key.get(turn.key, ()):
-            if turn.began_ns < entry.at_ns and not turn.superseded:
+            if turn.began_ns < entry.at_ns and not turn.superseded and not _known(turn, entry):
                 turn.entries.append(entry)
     return found
+
+
+def _known(turn: Turn, begun: Entry) -> bool:
+    """Tell whether that a request has *begun* is on file already."""
+    others = (entry for entry in turn.entries if entry.what in ("prompted", "sent"))
+    return any(abs(entry.at_ns - begun.at_ns) < _SLACK_NS for entry in others)
 
 
 class _Session:
@@ -260,8 +267,11 @@ def _place_loose(turns: list[Turn], loose: list[Run], folder: Folder) -> None:
         near = [run for run in telling if _gave_up_at(run, row.updated_ns)]
         kinds = {entry.attrs.get("error_type") for run in near for entry in run.entries if entry.what == "surfaced"}
         if len(kinds) == 1:
-            # Which of them is this row's does not matter: they ended in the same way at the same moment.
-            turn.entries += [entry for entry in near[0].entries if entry.what == "surfaced"]
+            # Which of them is this row's does not matter: they ended in the same way at the same moment. And a stop
+            # would have left a transcript.
+            ends = [entry for entry in near[0].entries if entry.what == "surfaced"]
+            timeout = {"error_type": "answer_timeout"}
+            turn.entries += [end._replace(attrs=timeout) if end.attrs == ABORTED else end for end in ends]
             telling.remove(near[0])
     if not folder.rows and not folder.transcripts:
         for run in telling:

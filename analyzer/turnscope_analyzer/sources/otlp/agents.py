@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.otlp.tree import Turn
 
 SOURCE: Final = "otlp"
-_WHY: Final = "the last record of the same service"
+_WHY: Final = "the last record of the same service, which had not sent the span of the turn itself by then"
+_OUTLIER_NS: Final = 86_400_000_000_000
+"""A record that is so much later than all others of its service has a damaged time."""
 _NOT_TOLD: Final = "?"
 
 _BEGINS: Final = frozenset(f"gen_ai.{role}.message" for role in ("system", "user", "assistant", "tool"))
@@ -48,7 +50,7 @@ class Agents:
         self._services.learn(service, node)
         trace = self._traces[record.trace_id]
         known = trace.get(node.span_id)
-        if known is None or (known.end_ns is None and (node.end_ns is not None or known.parent_id == _NOT_TOLD)):
+        if known is None or _worth(node) > _worth(known):
             trace[node.span_id] = node
         return True
 
@@ -63,7 +65,7 @@ class Agents:
             # Spans without a role are the plumbing of the turns in their trace.
             alone += 0 if turns else len(nodes)
             for turn in turns:
-                turn_id = _own_id(turn) or (trace_id if len(turns) == 1 else f"{trace_id}:{turn.span_id}")
+                turn_id = turn.told_by(_own_id) or (trace_id if len(turns) == 1 else f"{trace_id}:{turn.span_id}")
                 process = self._services.process(turn)
                 processes[process.process_id] = process
                 marks += _marks(turn, turn_id, process)
@@ -83,7 +85,7 @@ class _Services:
     def __init__(self) -> None:
         self.with_models: set[str] = set()
         self._tells_phases: set[str] = set()
-        self._last: dict[str, tuple[int, str]] = {}
+        self._last: dict[str, tuple[int, int, str]] = {}
         self._named: tuple[object, str] = (None, "")
 
     def see(self, record: Span | LogRecord) -> str:
@@ -93,8 +95,9 @@ class _Services:
             self._named = (record.resource, _service_of(record.resource))
         service = self._named[1]
         at_ns = (record.end_ns or record.start_ns) if isinstance(record, Span) else record.at_ns
-        if at_ns > self._last.get(service, (0, ""))[0]:
-            self._last[service] = (at_ns, record.file)
+        last_ns, before_ns, file = self._last.get(service, (0, 0, ""))
+        if at_ns > before_ns:
+            self._last[service] = (max(at_ns, last_ns), min(at_ns, last_ns), record.file if at_ns > last_ns else file)
         return service
 
     def learn(self, service: str, node: Node) -> None:
@@ -106,8 +109,9 @@ class _Services:
 
     def process(self, turn: Turn) -> Process:
         """Return the process of a turn; one of which nothing is concluded where its end would not be on file."""
-        service = (turn.root or [*turn.parts, *turn.requests][0]).service
-        horizon_ns, file = self._last[service]
+        service = turn.first.service
+        last_ns, before_ns, file = self._last[service]
+        horizon_ns = before_ns if before_ns and last_ns - before_ns > _OUTLIER_NS else last_ns
         return Process(
             process_id=f"{SOURCE}:{service}" if turn.told else f"{SOURCE}:{service}:untold",
             source=SOURCE,
@@ -170,18 +174,17 @@ def _service_of(resource: Mapping[str, Attribute]) -> str:
     return "/".join(str(name) for name in names if name) or "unnamed"
 
 
-def _own_id(turn: Turn) -> str:
-    nodes = [*([] if turn.root is None else [turn.root]), *turn.parts]
-    return next((node.facts.turn_id for node in nodes if node.facts and node.facts.turn_id), "")
+def _own_id(node: Node) -> str:
+    return "" if node.facts is None else node.facts.turn_id
 
 
-def _session(turn: Turn) -> str:
-    nodes = [*([] if turn.root is None else [turn.root]), *turn.parts]
-    return next((node.session for node in nodes if node.session), "")
+def _worth(node: Node) -> tuple[bool, int, int]:
+    """Order what several records say of one span: its end counts more than its begin, whatever came first."""
+    return (node.parent_id != _NOT_TOLD, node.end_ns or 0, -node.start_ns)
 
 
 def _marks(turn: Turn, turn_id: str, process: Process) -> Iterator[Mark]:
-    session_id = _session(turn)
+    session_id = turn.told_by(lambda node: node.session)
     for seq, draft in enumerate(story_of(turn, process.horizon_ns)):
         yield Mark(
             turn_id=turn_id,

@@ -29,7 +29,7 @@ _WRAPPED: Final = ("data", "trace", "result")
 """What query APIs put around the requests or traces that they give."""
 
 _JSON = re.compile(
-    rb'(?:\A|\n)[\s\0]*(?:\xef\xbb\xbf)?[\s\[]*\{\s*(?:"(?:trace|result)"\s*:\s*\{\s*)?'
+    rb'(?:\A|\n)[ \t\0\xef\xbb\xbf\[]*\{\s*(?:"(?:trace|result)"\s*:\s*\{\s*)?'
     rb'"(?:resource_?(?:[sS]pans|[lL]ogs|[mM]etrics)|batches)"\s*:\s*\[\s*(?:\]|\{\s*(?:\}|"(?:resource|schema|scope|instr)))'
 )
 _JAEGER = re.compile(rb'[\s\[]*\{\s*(?:"data"\s*:\s*(?:null|\[)\s*\{\s*)?"(?:traceID|spans|processes)"\s*:\s*["\[{]')

@@ -80,8 +80,7 @@ def _kind(span: Span, status: int | None, *, streamed: bool) -> str:
     if kind not in _ABOVE_STATUS and status is not None:
         kind = kind_of_status(status) or kind
     if kind == "idle_timeout" and not streamed:
-        # Whether headers had come is not on file: it may have been the path, or the model.
-        return "other"
+        return "answer_timeout"
     return kind or "other"
 
 

@@ -29,6 +29,7 @@ BLANK: Final = b"\xef\xbb\xbf\0\t\r\n "
 _START = re.compile(rb'\{\s*"resource_?(?:[sS]pans|[lL]ogs|[mM]etrics)"\s*:')
 _FRAME = re.compile(rb"(?=[\0-\4][\s\S]{3}(?:\n|\x28\xb5\x2f\xfd))")
 _FIELD_1: Final = 0x0A
+_MOST_ENDS: Final = 16
 _BLOCK_BYTES: Final = 1 << 20
 _LOOK_BYTES: Final = 1 << 16
 """So much behind a length tells whether a request begins there."""
@@ -77,6 +78,7 @@ class _Document:
         self.text = bytearray()
         self._depth = 0
         self._indented = False
+        self._ends = 0
         self.add(line)
 
     def add(self, line: bytes) -> bool:
@@ -84,8 +86,11 @@ class _Document:
         self._indented = self._indented or line[:1] in b" \t"
         self.text += line
         self._depth += line.count(b"{") + line.count(b"[") - line.count(b"}") - line.count(b"]")
-        # Brackets inside strings make the depth wrong: then the document is parsed where the next one begins.
-        return self._depth <= 0 and line[:1] in b"}]"
+        # Brackets inside strings make the depth wrong: then the document is parsed where the next one begins. It is
+        # not parsed as often as a damaged one would have it, which took time by the square of its length.
+        may_end = self._depth <= 0 and line[:1] in b"}]"
+        self._ends += may_end
+        return may_end and self._ends <= _MOST_ENDS
 
     def ends_before(self, line: bytes) -> bool:
         """Tell whether *line* begins another document, this one being cut off."""

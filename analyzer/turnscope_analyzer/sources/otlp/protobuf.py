@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from turnscope_analyzer.sources.otlp.kept import STRING_CAP, hex_id, holds_payload, number, time_ns
@@ -20,38 +21,46 @@ if TYPE_CHECKING:
 
 def parses(message: bytes) -> bool:
     """Tell whether *message* is a whole export request with a record in it."""
-    return _parsed(message) is not None
+    return _parsed(message, signal_of(message)) is not None
 
 
 def records_of(
     message: bytes, file: str, offset: int, rejects: Rejects, left_alone: Counter[str]
 ) -> Iterator[Span | LogRecord]:
     """Yield the spans and log records of one export request; count its metrics."""
-    match signal_of(message), _parsed(message):
-        case "traces", request if request is not None:
-            yield from _spans(request, file, offset, rejects)
-        case "logs", request if request is not None:
-            yield from _logs(request, file, offset)
-        case "metrics", request if request is not None:
-            groups = request.resource_metrics
-            left_alone["metrics"] += sum(len(scope.metrics) for group in groups for scope in group.scope_metrics)
-        case _:
-            rejects.add(offset, f"{len(message)} bytes that are no whole export request")
+    signal = signal_of(message)
+    request = _parsed(message, signal)
+    if request is None:
+        rejects.add(offset, f"{len(message)} bytes that are no whole export request")
+    elif signal == "traces":
+        yield from _spans(request, file, offset, rejects)
+    elif signal == "logs":
+        yield from _logs(request, file, offset)
+    else:
+        groups = request.resource_metrics
+        left_alone["metrics"] += sum(len(scope.metrics) for group in groups for scope in group.scope_metrics)
 
 
-def _parsed(message: bytes) -> Any | None:
+def _parsed(message: bytes, signal: Signal | None) -> Any | None:
+    if signal is None:
+        return None
+    kinds, error = _generated()
+    try:
+        return kinds[signal].FromString(message)
+    except error:
+        return None
+
+
+@cache
+def _generated() -> tuple[Mapping[Signal, Any], type[Exception]]:
+    """Return the classes of the requests, and what they raise for bytes that are none."""
     # Here, not above: it takes 60 ms, and most analyses meet no protobuf.
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # noqa: PLC0415
     from opentelemetry.proto.logs.v1.logs_pb2 import LogsData  # noqa: PLC0415
     from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData  # noqa: PLC0415
     from opentelemetry.proto.trace.v1.trace_pb2 import TracesData  # noqa: PLC0415
 
-    kinds: dict[Signal, Any] = {"traces": TracesData, "logs": LogsData, "metrics": MetricsData}
-    signal = signal_of(message)
-    try:
-        return None if signal is None else kinds[signal].FromString(message)
-    except DecodeError:
-        return None
+    return {"traces": TracesData, "logs": LogsData, "metrics": MetricsData}, DecodeError
 
 
 def _spans(request: Any, file: str, offset: int, rejects: Rejects) -> Iterator[Span]:

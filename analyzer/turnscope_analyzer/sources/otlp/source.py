@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture
+from turnscope_analyzer.sources.codex.telemetry import CodexTelemetry
+from turnscope_analyzer.sources.openclaw.telemetry import OpenClawTelemetry
 from turnscope_analyzer.sources.otlp.agents import Agents
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.otlp.own import Own
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.sources.otlp.records import Dialect
 
-DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = (Own, Agents)
+DIALECTS: Final[tuple[Callable[[], Dialect], ...]] = (Own, CodexTelemetry, OpenClawTelemetry, Agents)
 """In the order in which they are asked: those of one program before those of a convention."""
 
 

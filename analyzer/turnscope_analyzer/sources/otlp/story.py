@@ -28,8 +28,13 @@ class Draft(NamedTuple):
 
 def story_of(turn: Turn, horizon_ns: int) -> list[Draft]:
     """Return the marks of *turn* in order of their times; *horizon_ns* is the last record of its service."""
-    parts = sorted(turn.parts, key=lambda node: (node.start_ns, node.span_id))
-    drafts = [*_begin(turn), *_requests(parts), *_others(parts), *_shown_by_requests(turn, horizon_ns), *_end(turn)]
+    drafts = [
+        *_begin(turn),
+        *_requests(turn.parts),
+        *_others(turn.parts),
+        *_shown_by_requests(turn, horizon_ns),
+        *_end(turn),
+    ]
     order = {id(draft): number for number, draft in enumerate(drafts)}
     return sorted(drafts, key=lambda draft: (draft.at_ns, order[id(draft)]))
 
@@ -39,8 +44,7 @@ def _begin(turn: Turn) -> Iterator[Draft]:
         yield _draft(turn.root, "turn", "accepted", turn.root.start_ns)
         yield _draft(turn.root, "turn", "started", turn.root.start_ns)
     else:
-        first = min([*turn.parts, *turn.requests], key=lambda node: (node.start_ns, node.span_id))
-        yield _draft(first, "turn", "started", first.start_ns, {"late": True})
+        yield _draft(turn.first, "turn", "started", turn.first_ns, {"late": True})
 
 
 def _requests(parts: list[Node]) -> Iterator[Draft]:
@@ -106,14 +110,16 @@ def _others(parts: list[Node]) -> Iterator[Draft]:
             said = {"name": facts.name}
             lanes.add(lane)
         yield _draft(node, lane, opens, node.start_ns, said)
+        reached = [(max(at_ns, node.start_ns), phase) for at_ns, phase in facts.reached if phase != opens]
+        yield from (_draft(node, lane, phase, at_ns) for at_ns, phase in reached)
         if node.end_ns is not None:
-            phase = fails if facts.error else succeeds
-            yield _draft(node, lane, phase, max(node.end_ns, node.start_ns), facts.error)
+            end_ns = max(node.end_ns, node.start_ns, *(at_ns for at_ns, _ in reached))
+            yield _draft(node, lane, fails if facts.error else succeeds, end_ns, facts.error)
 
 
 def _shown_by_requests(turn: Turn, horizon_ns: int) -> Iterator[Draft]:
     """Yield what requests show of a model's span that must still be open: it was sent, and answered or refused."""
-    requests = sorted(turn.requests, key=lambda node: (node.start_ns, node.span_id))
+    requests = turn.requests
     if not requests or horizon_ns - max(node.end_ns or node.start_ns for node in requests) < GRACE_NS:
         return
     for attempt, node in enumerate(requests, 1):

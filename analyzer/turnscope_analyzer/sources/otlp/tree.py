@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from turnscope_analyzer.sources.otlp.roles import Facts, Role
 
@@ -45,7 +45,7 @@ class Turn:
     """One turn: the span that it is, where that is on file, and the spans with a role below it.
 
     ``requests`` are those whose parent, a model's span, never came. ``told`` is False where nothing says whether
-    the turn has ended.
+    the turn has ended. Parts and requests stand in order of their begins.
     """
 
     kind: Kind
@@ -70,8 +70,17 @@ class Turn:
         """The end of its last span."""
         return max(node.end_ns or node.start_ns for node in self._nodes())
 
-    def _nodes(self) -> Iterable[Node]:
+    def _nodes(self) -> list[Node]:
         return [*([] if self.root is None else [self.root]), *self.parts, *self.requests]
+
+    @property
+    def first(self) -> Node:
+        """The span itself, or where it is not on file the first one below it."""
+        return self._nodes()[0]
+
+    def told_by(self, tell: Callable[[Node], str]) -> str:
+        """Return the first answer that *tell* gives of a span, "" where it gives none."""
+        return next((answer for node in self._nodes() if (answer := tell(node))), "")
 
 
 def turns_of(nodes: Mapping[str, Node], model_services: Collection[str]) -> list[Turn]:
@@ -140,11 +149,12 @@ def _close_lost(found: dict[str, Turn], nodes: Mapping[str, Node]) -> None:
         around = next((other for other in ended if other.root is not None and _covers(other.root, turn)), None)
         if around is None:
             root = next((node for node in roots if _covers(node, turn)), None)
-            if root is None or not turn.parts:
+            if root is None:
                 continue
             around = Turn("root", root.span_id, root)
-            found[root.span_id] = around
-            ended.append(around)
+            if turn.parts:
+                found[root.span_id] = around
+                ended.append(around)
         around.parts += turn.parts
         del found[span_id]
 
@@ -173,4 +183,8 @@ def _merge_open(found: dict[str, Turn]) -> list[Turn]:
             into.parts += turn.parts
             into.requests += turn.requests
             del found[turn.span_id]
-    return sorted(found.values(), key=lambda turn: (turn.first_ns, turn.span_id))
+    turns = sorted(found.values(), key=lambda turn: (turn.first_ns, turn.span_id))
+    for turn in turns:
+        turn.parts.sort(key=lambda node: (node.start_ns, node.span_id))
+        turn.requests.sort(key=lambda node: (node.start_ns, node.span_id))
+    return turns

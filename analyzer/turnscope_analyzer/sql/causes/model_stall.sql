@@ -16,6 +16,8 @@ SELECT
         WHEN standing.basis = 'failure' AND standing.error_type = 'answer_timeout' THEN 'model_stall.answer_timeout'
         WHEN standing.basis = 'failure' THEN 'model_stall.idle_timeout'
         WHEN turns.keepalives > 0 THEN 'model_stall.keepalives_only'
+        WHEN standing.basis = 'gap' AND NOT turns.shows_requests AND standing.phase IN ('upstream_sent', 'first_event')
+            THEN 'model_stall.slow_answer'
         WHEN standing.phase = 'upstream_sent' THEN 'model_stall.no_answer_on_file'
         WHEN standing.phase = 'response_headers' THEN 'model_stall.after_headers'
         WHEN standing.phase = 'first_byte' THEN 'model_stall.after_first_byte'
