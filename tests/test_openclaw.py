@@ -49,8 +49,8 @@ def pairs(report: Report, turns: Iterable[dict[str, Any]]) -> Iterable[tuple[Any
 def fits(turn: Verdict, done: dict[str, Any]) -> bool:
     states = {done["expected_state"], *done.get("accept_states", ())}
     causes = {None, done.get("expected_cause"), *done.get("accept_causes", ())}
-    if done.get("expected_cause") == "queue_blocked":
-        # The truth was written while the queue had waited for seconds.
+    if done.get("expected_cause") == "queue_blocked" or done["expected_state"] == "slow":
+        # The truth was written while the queue had waited, or the last retry had failed, for seconds.
         states.add("stuck")
     return turn.state in states and turn.cause in causes
 
@@ -158,7 +158,7 @@ def test_a_row_that_runs_without_a_lock_and_a_record_is_not_explained(tmp_path: 
 
     verdict = verdict_of(judged(folder / "state", now_s=1795224188 + LATER_S), "h-stall_pre_headers")
 
-    assert (verdict.state, verdict.cause, verdict.confidence) == ("stuck", "unknown", "possible")
+    assert (verdict.state, verdict.cause, verdict.confidence) == ("not_determinable", "unknown", "possible")
     assert [finding.name for finding in verdict.findings] == ["zombie_row"]
 
 
