@@ -104,12 +104,14 @@ def _pair(graded: Mapping[tuple[str, str], Sequence[Graded]]) -> str:
     rows = []
     for (source, level), found in graded.items():
         asked = [one for one in found if one.label.expected in _PAIR]
+        right = [one for one in asked if one.said == one.label.expected]
+        other = sum(one.said in _PAIR - {one.label.expected} for one in asked)
         told = [one for one in asked if _can_be_told(one.label)]
-        right = sum(one.said == one.label.expected for one in told)
-        other = sum(one.said in _PAIR - {one.label.expected} for one in told)
+        counts = (len(asked), len(right), other, len(told), sum(one in right for one in told))
         if asked:
-            rows.append([source, level, *map(str, (len(asked), len(told), right, other, len(told) - right - other))])
-    return _table(["capture of", "evidence", "turns", "can be told", "right", "taken for the other", "neither"], rows)
+            rows.append([source, level, *map(str, counts)])
+    head = ["capture of", "evidence", "turns", "right", "taken for the other", "can be told", "of these right"]
+    return _table(head, rows)
 
 
 def _can_be_told(label: Label) -> bool:
