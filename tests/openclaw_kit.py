@@ -34,6 +34,9 @@ SHARED = Path(os.environ.get("TURNSCOPE_SHARED_DATA") or Path(__file__).resolve(
 START_MS = 1_795_222_800_000
 START_NS = START_MS * 1_000_000
 SECOND_NS = 1_000_000_000
+LATER_S = 700
+"""So long after its end a capture is judged, so that what hung in it is past its budget."""
+
 KEY = "agent:main:main"
 SESSION = "5a0d0000-0000-4000-8000-000000000001"
 

@@ -167,6 +167,15 @@ def test_a_copy_of_a_file_counts_once() -> None:
     assert len(gathered.marks_of("t1")) == len(ROLLOUT_MARKS)
 
 
+def test_a_process_that_two_files_tell_of_lived_as_long_as_the_later_one_says() -> None:
+    for order in (1, -1):
+        gathered = Gathered()
+        for horizon_ns in (100 * S, 70 * S)[::order]:
+            gathered.add("codex", Capture([replace(ROLLOUT, horizon_ns=horizon_ns)]))
+
+        assert gathered.processes["codex:1"].horizon_ns == 100 * S
+
+
 def test_a_finding_without_a_turn_that_is_known_is_not_lost() -> None:
     gathered = Gathered()
     zombie = Finding("zombie_row", "t1", "sessions.json", None, "running, and ended")

@@ -286,7 +286,7 @@ def test_a_failure_whose_reason_is_on_file_is_told_though_nobody_knows_whether_t
     unknown = process(fate="unknown", now_ms=LATE_MS, requests=False)
     refused = M("upstream:1", "upstream_failed", 10, {"error_type": "connection_refused"})
 
-    assert judge([ACCEPTED, STARTED, refused], unknown)["t1"] == ("stuck", "transport", "transport.not_retried")
+    assert judge([ACCEPTED, STARTED, refused], unknown)["t1"] == ("stuck", "transport", "transport.last_request_failed")
 
 
 def test_an_orphan_that_had_waited_too_long_keeps_its_cause_where_the_records_show_one() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bench.accuracy.grade import Graded, Result
-    from bench.accuracy.labels import Labelled
+    from bench.accuracy.labels import Label, Labelled
 
 OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 
@@ -61,7 +61,8 @@ def page(results: Iterable[tuple[Labelled, Result]], unlabelled: Sequence[Unlabe
     read = {key: rows for key, rows in graded.items() if known[key[0]] and rows}
     parts = [_INTRO, _stamp(), "## All at a glance\n", _summary(read)]
     parts += [
-        "Model stall or transport, whose symptoms are the same; without headers it is never more than possible:\n",
+        "Model stall or transport, whose symptoms are the same. Which of the two it is can be told where headers, a\n"
+        "failure or progress are on file; the label says where they are not:\n",
         _pair(read),
     ]
     parts += [f"{source}: no source reads these files; left out.\n" for source in known if not known[source]]
@@ -103,11 +104,19 @@ def _pair(graded: Mapping[tuple[str, str], Sequence[Graded]]) -> str:
     rows = []
     for (source, level), found in graded.items():
         asked = [one for one in found if one.label.expected in _PAIR]
-        right = sum(one.said == one.label.expected for one in asked)
+        right = [one for one in asked if one.said == one.label.expected]
         other = sum(one.said in _PAIR - {one.label.expected} for one in asked)
+        told = [one for one in asked if _can_be_told(one.label)]
+        counts = (len(asked), len(right), other, len(told), sum(one in right for one in told))
         if asked:
-            rows.append([source, level, str(len(asked)), str(right), str(other), str(len(asked) - right - other)])
-    return _table(["capture of", "evidence", "turns", "right", "taken for the other", "neither"], rows)
+            rows.append([source, level, *map(str, counts)])
+    head = ["capture of", "evidence", "turns", "right", "taken for the other", "can be told", "of these right"]
+    return _table(head, rows)
+
+
+def _can_be_told(label: Label) -> bool:
+    """Tell whether the label takes neither the other of the pair for an answer, nor that it cannot be told."""
+    return "not_determinable" not in label.accept and not (label.accept | {label.expected}) >= _PAIR
 
 
 def _matrix(graded: Sequence[Graded]) -> str:

@@ -83,7 +83,7 @@ def iter_rows(connection: sqlite3.Connection, rejects: Rejects) -> Iterator[Row]
     """
     clocks: dict[str, Timeline] = {}
     for row_id, seconds, nanos, target, thread_id, program, body in connection.execute(_QUERY, (*TARGETS, _TEXT_CHARS)):
-        if not (isinstance(seconds, int) and isinstance(nanos, int) and 0 < seconds < 1 << 33):
+        if not (_is_within(seconds, 1 << 33) and _is_within(nanos, 1_000_000_000)):
             rejects.add(row_id, "a row without a time")
             continue
         wall_ns = seconds * 1_000_000_000 + nanos
@@ -92,6 +92,10 @@ def iter_rows(connection: sqlite3.Connection, rejects: Rejects) -> Iterator[Row]
         thread = thread_id if isinstance(thread_id, str) else next(iter(_THREAD.findall(spans)), None)
         names = tuple(_FIELDS.sub("", spans).split(":"))
         yield Row(row_id, at_ns, wall_ns, str(program), str(target), names, spans, message, thread)
+
+
+def _is_within(number: object, limit: int) -> bool:
+    return isinstance(number, int) and 0 <= number < limit
 
 
 def _split(body: str) -> tuple[str, str]:

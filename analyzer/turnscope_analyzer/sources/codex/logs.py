@@ -7,6 +7,7 @@ seconds and cut at 1,000 rows a thread, so a row that is missing at either end p
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
@@ -39,11 +40,11 @@ def read_logs(path: Path) -> Capture:
     of a damaged one.
     """
     rejects = Rejects(str(path))
-    programs: dict[str, Program] = {}
+    programs: dict[str, Program] = defaultdict(Program)
     try:
         with snapshot(path) as connection:
             for row in iter_rows(connection, rejects):
-                programs.setdefault(row.program, Program()).feed(row)
+                programs[row.program].feed(row)
     except UNREADABLE as error:
         rejects.add(0, why(error))
     capture = Capture(rejects=rejects.all())
@@ -65,7 +66,7 @@ def _process(process_id: str, turn: LogTurn, program: Program, file: str) -> Pro
         file=file,
         # What is missing there may only not have been written yet; `join` looks how far it reaches.
         shows_requests=True,
-        shows_ends=turn.loads,
+        shows_ends=program.shows_end(turn),
         detail=DETAIL,
     )
 

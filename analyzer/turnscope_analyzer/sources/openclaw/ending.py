@@ -71,7 +71,7 @@ def _audited(turn: Turn, finished: Entry) -> Ending:
     answer = turn.last("answer")
     empty = bool(said.get("empty")) or (answer is not None and answer.attrs["empty"] and not said.get("externalAbort"))
     status = finished.attrs["status"]
-    if said.get("timedOutDuringToolExecution") or (status == "timed_out" and turn_in_tool(turn)):
+    if said.get("timedOutDuringToolExecution") or (status == "timed_out" and _in_tool(turn)):
         return _failed(finished, _TOOL_TIMEOUT)
     if status == "timed_out":
         return _failed(finished, _NO_ANSWER)
@@ -82,7 +82,7 @@ def _audited(turn: Turn, finished: Entry) -> Ending:
     return _failed(finished, _EMPTY if empty else why)
 
 
-def turn_in_tool(turn: Turn) -> bool:
+def _in_tool(turn: Turn) -> bool:
     """Tell whether a tool was called last and has not answered."""
     call, result = turn.last("call"), turn.last("result")
     answer = turn.last("answer", "user")

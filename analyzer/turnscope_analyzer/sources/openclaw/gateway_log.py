@@ -58,7 +58,7 @@ def is_log(head: bytes) -> bool:
 
 
 def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
-    """Read a log's runs and boots into *folder*; what another log of this folder has said already is left out.
+    """Read a log's runs and boots into *folder*; what the JSONL log has said already the console's need not say again.
 
     Raises:
         OSError: The file cannot be opened or read.
@@ -73,7 +73,7 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
                 rejects.add(line.offset, f"a line of {line.length} bytes that no time can be told of")
             continue
         folder.see(at_ns, path)
-        if _WORDS.search(line.head) and not log.told_before(at_ns):
+        if _WORDS.search(line.head) and (line.head.startswith(b"{") or not log.told_before(at_ns)):
             log.take(at_ns, Where(str(path), line.offset), line.head)
     log.close()
 
@@ -150,9 +150,9 @@ class _Log:
                 what, attrs = _fetched(fetch[1], message)
                 yield run_id, None, None, entry(what, model=fetch[2], **attrs)
         elif stalled := _STALLED.search(message):
-            self._folder.sent_by_key.setdefault(stalled[1], []).append(
-                Entry(at_ns - int(stalled[2]) * _SECOND_NS, "sent", "log", where)
-            )
+            # The line comes again every half minute while the call lasts, and says nothing of its headers.
+            begun = Entry(at_ns - int(stalled[2]) * _SECOND_NS, "prompted", "log", where)
+            self._folder.sent_by_key.setdefault(stalled[1], []).append(begun)
         elif tied := _TIED.search(message):
             what = next((what for words, what in _STAGES if words in message), "seen")
             aborted = "aborted=true" in message

@@ -67,8 +67,9 @@ class Run:
     entries: list[Entry] = field(default_factory=list)
 
     def add(self, entry: Entry, session_id: str | None = None, key: str | None = None) -> None:
-        """Take *entry* in, and what it says about the session."""
-        self.entries.append(entry)
+        """Take *entry* in, and what it says about the session; a log names a run in many lines that say no more."""
+        if (entry.what, entry.store) != ("seen", "log"):
+            self.entries.append(entry)
         self.session_id = self.session_id or session_id
         self.key = self.key or key
 

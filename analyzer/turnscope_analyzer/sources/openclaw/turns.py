@@ -111,9 +111,15 @@ def turns_of(folder: Folder) -> list[Turn]:
     _place_loose(found, loose, folder)
     for turn in found:
         for entry in folder.sent_by_key.get(turn.key, ()):
-            if turn.began_ns < entry.at_ns and not turn.superseded:
+            if turn.began_ns < entry.at_ns and not turn.superseded and not _known(turn, entry):
                 turn.entries.append(entry)
     return found
+
+
+def _known(turn: Turn, begun: Entry) -> bool:
+    """Tell whether that a request has *begun* is on file already."""
+    others = (entry for entry in turn.entries if entry.what in ("prompted", "sent"))
+    return any(abs(entry.at_ns - begun.at_ns) < _SLACK_NS for entry in others)
 
 
 class _Session:
