@@ -29,7 +29,7 @@ def test_a_stream_that_goes_on_is_not_silent_however_long_it_lasts(tmp_path: Pat
     home = recorded_home("0.169-stops-in-text", tmp_path, logs=False)
     write_logs(home / "logs_2.sqlite", streaming(deltas=20))
 
-    assert verdicts(home)[-1].state == "healthy"
+    assert verdicts(home)[-1].rule == "unknown.records_stop"
 
 
 def test_a_stream_is_silent_from_its_last_chunk_on(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_stream_whose_rows_were_cut_is_not_called_silent_for_that_time(tmp_pat
     cut = [row for row in rows if row[4] is not None] + rows[-2:]
     write_logs(home / "logs_2.sqlite", cut)
 
-    assert verdicts(home)[-1].state == "healthy"
+    assert verdicts(home)[-1].rule == "unknown.records_stop"

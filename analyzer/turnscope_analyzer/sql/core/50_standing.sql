@@ -20,7 +20,7 @@
 -- grain:   one row per turn
 --
 -- Where requests are not on file and nobody knows whether the process lives, silence before a response tells nothing:
--- the process may be long gone.
+-- the process may be long gone. So may that of a turn whose records stop while all is well.
 --
 -- A client is told from one that has seen enough by its cursor; without one, by work that went on after it had left.
 WITH looked AS (
@@ -69,7 +69,7 @@ judged AS (
                 THEN 'not_determinable'
             WHEN looked.overdue THEN 'stuck'
             WHEN looked.in_tool THEN 'waiting'
-            WHEN looked.fate = 'unknown' AND NOT looked.shows_requests AND NOT looked.late THEN 'not_determinable'
+            WHEN looked.fate = 'unknown' AND NOT looked.late THEN 'not_determinable'
             WHEN looked.unseen THEN 'stuck'
             WHEN looked.late THEN 'slow'
             ELSE 'healthy'
