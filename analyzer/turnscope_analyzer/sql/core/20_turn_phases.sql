@@ -1,6 +1,7 @@
 -- turn_phases: every phase of a turn with what came next, on its lane and in its turn.
 -- reads:   marks(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, purpose, step, error_type)
--- reads:   marks(chunks, max_gap, resumed, recovered, escalated, live_chunks, progress_at, live_progress_at, live_keepalives)
+-- reads:   marks(chunks, max_gap, resumed, recovered, escalated)
+-- reads:   marks(live_chunks, progress_at, live_progress_at, live_keepalives)
 -- reads:   vocabulary(phase, terminal)
 -- column:  turn_id VARCHAR          -- the turn
 -- column:  lane VARCHAR             -- the lane
