@@ -83,6 +83,14 @@ def head_of(path: Path) -> bytes:
     return bytes(head)
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of *path* on disk, 0 where that cannot be told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def unpack_zstd(content: bytes, cap_bytes: int) -> bytes | None:
     """Return what *content*, one zstd frame, holds; None where it is damaged, or holds more than *cap_bytes*."""
     unpacking = zstd.ZstdDecompressor()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope_analyzer.model import Capture, Mark, Process, Reject
+from turnscope_analyzer.model import Capture, Mark, Process
 from turnscope_analyzer.sources.claude.records import is_transcript, iter_records
 from turnscope_analyzer.sources.claude.session import Session
-from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.rejects import Rejects, unreadable
 from turnscope_analyzer.sources.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _read(path: Path, progress: Callable[[int], None]) -> Capture:
     try:
         return read_transcript(path, progress)
     except OSError as error:
-        return Capture(rejects=[Reject(str(path), 0, f"cannot be read: {error.strerror}")])
+        return Capture(rejects=[unreadable(path, error)])
 
 
 def read_transcript(path: Path, progress: Callable[[int], None] = lambda _bytes: None) -> Capture:

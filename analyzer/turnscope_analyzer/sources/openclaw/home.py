@@ -16,6 +16,7 @@ from turnscope_analyzer.sources.openclaw.gateway import fate_of_boot, fate_of_lo
 from turnscope_analyzer.sources.openclaw.places import canonical_of, kind_of, nearest, root_of
 from turnscope_analyzer.sources.openclaw.story import shows_requests, story_of
 from turnscope_analyzer.sources.openclaw.turns import Turn, turns_of
+from turnscope_analyzer.sources.opened import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ def read_openclaw(files: Sequence[Path], progress: Callable[[int], None]) -> Ite
         # The JSONL log says more than the console's, so it goes first.
         for path in sorted(paths, key=lambda path: (path.name == "console.log", path)):
             folder.read(path)
-            progress(_size(path))
+            progress(size_of(path))
     for root, folder in read.items():
         canonical = read.get(canonical_of(root) or root)
         if canonical is None or canonical is folder or _is_link(folders[root], root):
@@ -219,10 +220,3 @@ def _in_place(folder: Folder) -> bool:
 def _is_link(files: Sequence[Path], root: Path) -> bool:
     """Tell whether a shadow's files are the canonical ones under another name, as the advice against shadows has it."""
     return all(os.path.realpath(path) != str(path) and root not in path.resolve().parents for path in files)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
