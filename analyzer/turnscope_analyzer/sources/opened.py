@@ -24,7 +24,7 @@ STEP_BYTES: Final = 16_384
 """What is unpacked at once: where the packed data is damaged, no more than this is lost of what came before."""
 
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError)
 """What reading a compressed file can raise beside OSError where it is cut short or damaged."""
@@ -54,8 +54,8 @@ def open_plain(path: Path) -> BinaryIO:
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     file = path.open("rb", buffering=0)
     try:
-        magic = file.read(len(_ZSTD))
-        if not magic.startswith((_GZIP, _ZSTD)):
+        magic = file.read(len(ZSTD))
+        if not magic.startswith((_GZIP, ZSTD)):
             file.seek(0)
             return file
     except BaseException:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope.phases import PHASE
 from turnscope_analyzer.model import Capture
+from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.locks import is_lock, read_lock
 from turnscope_analyzer.sources.codex.logs import is_log_database, read_logs
 from turnscope_analyzer.sources.codex.rollout import is_rollout, open_files, read_rollout
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.codex.locks import Lock
 
 _FOLDERS: Final = frozenset({"sessions", "archived_sessions"})
-_NAME = re.compile(r"(rollout-.+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-.+)?\.jsonl)(?:\.zst)?")
+_NAME = re.compile(rf"(rollout-.+({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
 
 Locks = dict[tuple[str, str], "Lock"]
 """Locks by home and thread."""

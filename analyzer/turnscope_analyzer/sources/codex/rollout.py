@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
 from turnscope_analyzer.sources.codex.thread import Thread
 from turnscope_analyzer.sources.rejects import Rejects
@@ -31,7 +32,7 @@ __all__ = ["is_rollout", "open_files", "read_rollout"]
 
 SOURCE: Final = "codex"
 _PROC = Path("/proc")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(UUID)
 
 
 def read_rollout(
