@@ -6,10 +6,12 @@ Source: the texts are those of the reports in anthropics/claude-code (issues 952
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from turnscope_analyzer.sources.objects import part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from turnscope_analyzer.sources.claude.records import Record
 
@@ -82,9 +84,7 @@ def _status(record: Record, texts: list[str]) -> int | None:
     told = next((match for text in texts if (match := _STATUS.search(text))), None)
     if told:
         return _valid(int(told[1]))
-    error = record.content.get("error")
-    own: Mapping[str, Any] = error if isinstance(error, dict) else {}
-    return _valid(own.get("status")) or _valid(record.content.get("apiErrorStatus"))
+    return _valid(part(record.content, "error").get("status")) or _valid(record.content.get("apiErrorStatus"))
 
 
 def _valid(status: object) -> int | None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.sources.objects import word
 from turnscope_analyzer.sources.openclaw.ending import ending_of
 from turnscope_analyzer.sources.openclaw.errors import failure_of
 from turnscope_analyzer.sources.openclaw.gateway_log import event_of
-from turnscope_analyzer.sources.openclaw.records import Entry, Runs, Where, word
+from turnscope_analyzer.sources.openclaw.records import Entry, Runs, Where
 from turnscope_analyzer.sources.openclaw.story import story_of
 from turnscope_analyzer.sources.openclaw.turns import Turn
 from turnscope_analyzer.sources.otlp.records import Span
