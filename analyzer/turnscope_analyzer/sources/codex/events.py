@@ -16,7 +16,7 @@ from turnscope_analyzer.sources.timeline import parse_time
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from turnscope_analyzer.sources.codex.errors import Failure
+    from turnscope_analyzer.sources.failures import Failure
     from turnscope_analyzer.sources.otlp.records import Attribute, LogRecord, Span
 
 _NAMES: Final = frozenset(
