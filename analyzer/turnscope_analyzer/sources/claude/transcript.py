@@ -98,16 +98,5 @@ def _placed(session: Session, session_id: str) -> Iterator[_Placed]:
 
 def _mark(seq: int, placed: _Placed, session_id: str, file: str) -> Mark:
     draft, turn = placed.draft, placed.turn
-    return Mark(
-        turn_id=turn.turn_id if not turn.turn_id.startswith("@") else f"{session_id}:{turn.turn_id}",
-        session_id=turn.session_id or session_id,
-        lane=draft.lane,
-        phase=draft.phase,
-        at_ns=draft.at_ns,
-        wall_ns=draft.wall_ns,
-        seq=seq,
-        process_id=placed.process_id,
-        file=file,
-        offset=draft.offset,
-        attrs=draft.attrs,
-    )
+    turn_id = f"{session_id}:{turn.turn_id}" if turn.turn_id.startswith("@") else turn.turn_id
+    return draft.placed(turn_id, turn.session_id or session_id, seq, placed.process_id, file)

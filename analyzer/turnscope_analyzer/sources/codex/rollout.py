@@ -140,19 +140,8 @@ def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
     placed: list[tuple[Turn, Draft]] = [(turn, draft) for turn in turns for draft in turn.marks]
     placed.sort(key=lambda pair: pair[1].at_ns)
     for seq, (turn, draft) in enumerate(placed):
-        yield Mark(
-            turn_id=f"{thread_id}:{turn.turn_id.removeprefix('#')}" if turn.made else turn.turn_id,
-            session_id=thread_id,
-            lane=draft.lane,
-            phase=draft.phase,
-            at_ns=draft.at_ns,
-            wall_ns=draft.wall_ns,
-            seq=seq,
-            process_id=_process_id(thread_id, made=turn.made, mixed=mixed),
-            file=file,
-            offset=draft.offset,
-            attrs=draft.attrs,
-        )
+        turn_id = f"{thread_id}:{turn.turn_id.removeprefix('#')}" if turn.made else turn.turn_id
+        yield draft.placed(turn_id, thread_id, seq, _process_id(thread_id, made=turn.made, mixed=mixed), file)
 
 
 def _names(turns: list[Turn], thread_id: str) -> dict[str, str]:

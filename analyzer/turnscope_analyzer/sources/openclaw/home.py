@@ -8,13 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.model import Capture, Process
 from turnscope_analyzer.sources.openclaw.ending import Ending, ending_of
 from turnscope_analyzer.sources.openclaw.findings import of_rows, of_shadow, of_turn
 from turnscope_analyzer.sources.openclaw.folder import Folder
 from turnscope_analyzer.sources.openclaw.gateway import fate_of_boot, fate_of_lock, own_folders
 from turnscope_analyzer.sources.openclaw.places import canonical_of, kind_of, nearest, root_of
-from turnscope_analyzer.sources.openclaw.story import shows_requests, story_of
+from turnscope_analyzer.sources.openclaw.story import marks_of, shows_requests
 from turnscope_analyzer.sources.openclaw.turns import Turn, turns_of
 from turnscope_analyzer.sources.opened import size_of
 
@@ -104,7 +104,7 @@ class _Gateways:
         for turn in self.turns:
             locked, ending = self._locked(turn), endings[id(turn)]
             process = self._process(turn, ending)
-            capture.marks += _marks(turn, ending, process)
+            capture.marks += marks_of(turn, ending, process)
             restarted = self._boot(turn) not in (None, len(self._boots) - 1)
             gone = process.fate in ("killed", "ended")
             capture.findings += of_turn(turn, ending, locked=locked, restarted=restarted, gone=gone)
@@ -187,23 +187,6 @@ class _Gateways:
         if self.folder.latest[0]:
             return self.folder.latest[1]
         return str(self.folder.root) if number is None else self._boots[number].where.file
-
-
-def _marks(turn: Turn, ending: Ending | None, process: Process) -> Iterator[Mark]:
-    for seq, draft in enumerate(story_of(turn, ending)):
-        yield Mark(
-            turn_id=turn.turn_id,
-            session_id=turn.key,
-            lane=draft.lane,
-            phase=draft.phase,
-            at_ns=draft.at_ns,
-            wall_ns=draft.at_ns,
-            seq=seq,
-            process_id=process.process_id,
-            file=draft.where.file,
-            offset=draft.where.offset,
-            attrs=draft.attrs,
-        )
 
 
 def _in_place(folder: Folder) -> bool:
