@@ -13,7 +13,8 @@ import pytest
 from codex_kit import CAPTURES, SHARED, START_NS, THREAD, Rollout, capture, last, story, turns_of
 from turnscope.attributes import ATTRIBUTES, ERROR_KIND
 from turnscope.phases import PHASE, lane_kind
-from turnscope_analyzer.sources.codex.rollout import is_rollout, open_files, read_rollout
+from turnscope_analyzer.sources.codex.records import is_rollout
+from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 
 SECOND_NS = 1_000_000_000
 

@@ -14,7 +14,8 @@ from turnscope_analyzer.model import Capture
 from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.locks import is_lock, read_lock
 from turnscope_analyzer.sources.codex.logs import is_log_database, read_logs
-from turnscope_analyzer.sources.codex.rollout import is_rollout, open_files, read_rollout
+from turnscope_analyzer.sources.codex.records import is_rollout
+from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 from turnscope_analyzer.sources.codex.stores import Told, is_store, read_store
 from turnscope_analyzer.sources.opened import size_of
 from turnscope_analyzer.sources.rejects import unreadable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
 from turnscope_analyzer.sources.codex.ids import UUID
-from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
+from turnscope_analyzer.sources.codex.records import iter_records
 from turnscope_analyzer.sources.codex.thread import Thread
 from turnscope_analyzer.sources.rejects import Rejects
 from turnscope_analyzer.sources.timeline import Timeline
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.codex.locks import Lock
     from turnscope_analyzer.sources.codex.turn import Turn
     from turnscope_analyzer.sources.drafts import Draft
-
-__all__ = ["is_rollout", "open_files", "read_rollout"]
 
 SOURCE: Final = "codex"
 _PROC = Path("/proc")
