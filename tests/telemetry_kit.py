@@ -70,8 +70,6 @@ class Exported:
                 span_id=f"{len(self.records):016x}",
                 at_ns=int(at_s * S),
                 event=f"event otel/src/events/session_telemetry.rs:{len(self.records)}",
-                body="",
-                severity=9,
                 attrs=named,
                 scope="codex_otel.log_only",
                 resource=self._resource,

@@ -17,7 +17,6 @@ class Case(NamedTuple):
     rule: str
     marks: tuple[M, ...]
     after: tuple[M, ...]
-    budget_ms: int | None = None
 
     @property
     def cause(self) -> str:

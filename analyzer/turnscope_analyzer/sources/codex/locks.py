@@ -28,7 +28,6 @@ _SLACK_NS: Final = 1_000_000_000
 class Lock(NamedTuple):
     """One lock file. ``changed_ns`` is when it came to be where it is: no copy can carry that time over."""
 
-    path: Path
     held: bool
     changed_ns: int
 
@@ -60,7 +59,7 @@ def read_lock(path: Path) -> tuple[str, Lock] | None:
     except FileNotFoundError:
         return None
     try:
-        return name[1], Lock(path, _is_held(file), os.fstat(file).st_ctime_ns)
+        return name[1], Lock(_is_held(file), os.fstat(file).st_ctime_ns)
     finally:
         os.close(file)
 

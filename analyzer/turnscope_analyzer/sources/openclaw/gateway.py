@@ -38,7 +38,6 @@ class Lock(NamedTuple):
     pid: int
     starttime: int | None
     created_ns: int | None
-    where: Where
 
 
 def read_lock(path: Path) -> Lock | None:
@@ -52,7 +51,7 @@ def read_lock(path: Path) -> Lock | None:
     if content is None or type(pid) is not int:
         return None
     created_ns = time_ns(content.get("createdAt"))
-    return Lock(pid, starttime if type(starttime) is int else None, created_ns, Where(str(path), 0))
+    return Lock(pid, starttime if type(starttime) is int else None, created_ns)
 
 
 def fate_of_lock(lock: Lock, *, in_place: bool) -> Fate:

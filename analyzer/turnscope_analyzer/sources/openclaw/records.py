@@ -80,7 +80,6 @@ class JsonLine(NamedTuple):
 
     where: Where
     content: Mapping[str, Any]
-    length: int
 
 
 def json_lines(path: Path, rejects: Rejects) -> Iterator[JsonLine]:
@@ -97,7 +96,7 @@ def json_lines(path: Path, rejects: Rejects) -> Iterator[JsonLine]:
         if content is None:
             rejects.add(line.offset, f"{line.length} bytes that are no JSON object that can be read")
         else:
-            yield JsonLine(Where(str(path), line.offset), content, line.length)
+            yield JsonLine(Where(str(path), line.offset), content)
 
 
 def ms_ns(value: object) -> int | None:

@@ -40,7 +40,6 @@ class Transcript:
 
     segments: list[Segment] = field(default_factory=list)
     notes: dict[str, Entry] = field(default_factory=dict)
-    latest_ns: int = 0
 
     def feed(self, record: Mapping[str, Any], where: Where, written_ns: int | None = None) -> bool:
         """Take the next record in; *written_ns* is for stores that keep it apart from the record.
@@ -52,7 +51,6 @@ class Transcript:
         at_ns = written_ns or time_ns(record.get("timestamp"))
         if kind is None or at_ns is None:
             return False
-        self.latest_ns = max(self.latest_ns, at_ns)
         if kind == "message":
             return self._message(record, part(record, "message"), at_ns, where)
         if kind == "compaction":
