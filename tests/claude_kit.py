@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from turnscope_analyzer.model import Capture
 
 SESSION = "0b6cf2f3-4d51-4a65-9d7e-1c2b3a4d5e6f"
-START = "2026-11-21T01:00:00.000Z"
 
 
 class Transcript:

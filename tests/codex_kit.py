@@ -43,6 +43,17 @@ def last(read: Capture, phase: str) -> Mark:
     return [mark for mark in read.marks if mark.phase == phase][-1]
 
 
+def record_at(file: str, offset: int) -> Any:
+    with Path(file).open("rb") as lines:
+        lines.seek(offset)
+        return orjson.loads(lines.readline())
+
+
+def record_of(file: str, text: bytes) -> Any:
+    with Path(file).open("rb") as lines:
+        return orjson.loads(next(line for line in lines if text in line))
+
+
 class Rollout:
     """A rollout made by hand, one record a second."""
 

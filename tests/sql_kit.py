@@ -6,6 +6,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 import sqlglot
 from sqlglot import exp
 from sqlglot.optimizer.pushdown_projections import pushdown_projections
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TABLES, CORE, CAUSES, ADAPTERS = (names(folder) for folder in ("tables", "core", "causes", "adapters"))
+
+portable = pytest.mark.parametrize("name", [*CORE, *CAUSES])
+"""Asks a test of each statement that other engines can run, too."""
 
 _READS = re.compile(r"^-- reads:\s+(.+)$", re.MULTILINE)
 _COLUMN = re.compile(r"^-- column:\s+(\w+) ([A-Z]+)\s+-- \S", re.MULTILINE)

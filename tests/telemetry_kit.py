@@ -51,6 +51,10 @@ def last_turn(captures: Iterable[Capture]) -> list[Mark]:
     return turns[max(turns, key=lambda turn: turns[turn][0].at_ns)]
 
 
+def find(marks: list[Mark], phase: str) -> Mark:
+    return [mark for mark in marks if mark.phase == phase][-1]
+
+
 class Exported:
     """What a Codex process exported, made by hand. Times are seconds; a turn is one trace."""
 
@@ -70,8 +74,6 @@ class Exported:
                 span_id=f"{len(self.records):016x}",
                 at_ns=int(at_s * S),
                 event=f"event otel/src/events/session_telemetry.rs:{len(self.records)}",
-                body="",
-                severity=9,
                 attrs=named,
                 scope="codex_otel.log_only",
                 resource=self._resource,

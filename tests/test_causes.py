@@ -8,7 +8,7 @@ import pytest
 
 from turnscope.phases import CAUSES, PHASE
 from turnscope_analyzer.rules import RULES
-from verdict_kit import M, judge, process
+from verdict_kit import ACCEPTED, SENT, STARTED, M, judge, process
 
 
 class Case(NamedTuple):
@@ -17,7 +17,6 @@ class Case(NamedTuple):
     rule: str
     marks: tuple[M, ...]
     after: tuple[M, ...]
-    budget_ms: int | None = None
 
     @property
     def cause(self) -> str:
@@ -32,9 +31,6 @@ class Case(NamedTuple):
         return last.ms + int(budget_s * 1000)
 
 
-ACCEPTED = M("turn", "accepted", 0)
-STARTED = M("turn", "started", 5)
-SENT = M("upstream:1", "upstream_sent", 10, {"purpose": "turn", "step": 1, "attempt": 1})
 HEADERS = M("upstream:1", "response_headers", 400)
 DONE = M("turn", "completed", 900_000)
 ANSWERED = (M("upstream:1", "upstream_completed", 899_000), DONE)

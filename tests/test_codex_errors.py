@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from turnscope_analyzer.sources.codex.errors import Failure, ends_a_turn, failure_of
+from turnscope_analyzer.sources.codex.errors import ends_a_turn, failure_of
+from turnscope_analyzer.sources.failures import Failure
 
 CONTEXT = "Codex ran out of room in the model's context window. Start a new thread or clear earlier history."
 HTTP = "http_connection_failed"

@@ -128,8 +128,6 @@ def test_a_log_record_is_read_from_every_encoding(content: bytes, tmp_path: Path
             span_id="000000a100000002",
             at_ns=START_NS + SECOND_NS // 2,
             event="turn.started",
-            body="something happened",
-            severity=9,
             attrs={"purpose": "test"},
             scope="tests.log",
             resource={"service.name": "gateway", "service.instance.id": "one"},

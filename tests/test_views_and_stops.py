@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from turnscope.phases import CANCEL_RESULTS
-from verdict_kit import M, judge, judgements
-
-ACCEPTED = M("turn", "accepted", 0)
-STARTED = M("turn", "started", 5)
-SENT = M("upstream:1", "upstream_sent", 10, {"purpose": "turn", "step": 1, "attempt": 1})
-DONE = M("turn", "completed", 1000)
-LATE_MS = 3_600_000
-
+from verdict_kit import ACCEPTED, DONE, LATE_MS, SENT, STARTED, M, judge, judgements
 
 ATTACHED = M("renderer:web", "renderer_attached", 6)
 LEFT = M("renderer:web", "renderer_detached", 500, {"cursor": 3})

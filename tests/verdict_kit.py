@@ -44,6 +44,14 @@ class M(NamedTuple):
     process: str = "p1"
 
 
+ACCEPTED = M("turn", "accepted", 0)
+STARTED = M("turn", "started", 5)
+SENT = M("upstream:1", "upstream_sent", 10, {"purpose": "turn", "step": 1, "attempt": 1})
+DONE = M("turn", "completed", 1000)
+LATE_MS = 3_600_000
+"""Past every limit."""
+
+
 def process(
     process_id: str = "p1",
     *,

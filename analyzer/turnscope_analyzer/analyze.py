@@ -16,6 +16,7 @@ from turnscope_analyzer.gathered import Gathered
 from turnscope_analyzer.model import STATE_ORDER, Report, SourceRead
 from turnscope_analyzer.question import Question
 from turnscope_analyzer.sources.journal import Journals
+from turnscope_analyzer.sources.opened import size_of
 from turnscope_analyzer.sources.registry import SOURCES
 from turnscope_analyzer.tables import (
     budget_rows,
@@ -81,7 +82,7 @@ class _Analysis:
         self.question = question
         self._progress = progress or (lambda _done, _total: None)
         self._done_bytes = 0
-        self._total_bytes = sum(_size(path) for files in found.files.values() for path in files)
+        self._total_bytes = sum(size_of(path) for files in found.files.values() for path in files)
         self._gathered = Gathered()
         self.processes: dict[str, Process] = {}
 
@@ -168,7 +169,7 @@ class _Analysis:
         for kind, files in self.found.files.items():
             folder = os.path.commonpath([str(file.parent) for file in files])
             turns = in_journals if kind == JOURNAL else self._gathered.turns_in(kind)
-            yield SourceRead(kind, folder, len(files), sum(map(_size, files)), turns)
+            yield SourceRead(kind, folder, len(files), sum(map(size_of, files)), turns)
 
     def _drops(self) -> dict[str, int]:
         drops: Counter[str] = Counter()
@@ -205,10 +206,3 @@ def _as_of(process: Process, now_ns: int) -> Process:
 def _urgency(judgement: Judgement) -> tuple[int, int, str]:
     facts = judgement.facts
     return STATE_ORDER.index(facts.state), -(facts.age_ns or 0), facts.turn_id
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

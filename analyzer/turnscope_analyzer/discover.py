@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
-from turnscope_analyzer.model import Reject
 from turnscope_analyzer.sources.opened import head_of
 from turnscope_analyzer.sources.registry import SOURCES
+from turnscope_analyzer.sources.rejects import unreadable
 from turnscope_analyzer.sources.segments import is_segment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from turnscope_analyzer.model import Reject
 
 JOURNAL: Final = "journal"
 
@@ -77,7 +79,7 @@ def _look_into(folder: Path, found: Found) -> None:
             try:
                 _sort(path, found)
             except OSError as error:
-                found.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
+                found.rejects.append(unreadable(path, error))
 
 
 def _look_at_named(path: Path, found: Found) -> None:
@@ -88,15 +90,12 @@ def _look_at_named(path: Path, found: Found) -> None:
         raise UnreadableError(path, error) from error
 
 
-def _files(folder: Path, found: Found) -> Iterable[Path]:
-    def note(error: OSError) -> None:
-        found.rejects.append(Reject(str(error.filename), 0, f"cannot be read: {error.strerror}"))
-
-    return sorted(_walk(folder, note))
+def _files(folder: Path, found: Found) -> list[Path]:
+    return sorted(_walk(folder, lambda error: found.rejects.append(unreadable(error.filename, error))))
 
 
-def _walk(folder: Path, note: object) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder, onerror=note):  # type: ignore[arg-type]
+def _walk(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder, onerror=note):
         folders[:] = [name for name in folders if name not in _PRIVATE_FOLDERS]
         yield from (Path(root, name) for name in files)
 

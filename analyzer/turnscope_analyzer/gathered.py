@@ -31,12 +31,12 @@ class Gathered:
     def add(self, kind: str, capture: Capture) -> None:
         """Take in what a source of *kind* gave."""
         for process in capture.processes:
-            # A thread may have two files: it lived as long as the later one says.
+            # Two files may tell of one, such as a thread's: it lived as long as the later one says.
             known = self.processes.get(process.process_id)
             if known is None or known.horizon_ns <= process.horizon_ns:
                 self.processes[process.process_id] = process
         for mark in capture.marks:
-            # A thread may lie there twice, in a backup or archived: the same record counts once.
+            # A file may lie there twice, in a backup or archived: the same record counts once.
             name = (mark.process_id, mark.seq, mark.phase, mark.at_ns)
             if name not in self._seen:
                 self._seen.add(name)

@@ -35,7 +35,7 @@ Value = str | int | float | bool | None
 
 
 class Mark(NamedTuple):
-    """Turn T reached phase P on lane L at time t, read from *file* at byte *offset*."""
+    """Turn T reached phase P on lane L at time t, read from *file* at byte *offset*, in a database from that row."""
 
     turn_id: str
     session_id: str
@@ -51,7 +51,7 @@ class Mark(NamedTuple):
 
 
 class Reject(NamedTuple):
-    """A record that could not be read: put aside and counted, the rest is read."""
+    """A record that could not be read: put aside and counted, the rest is read. At 0 it may be the whole file."""
 
     file: str
     offset: int
@@ -138,7 +138,7 @@ class SourceRead:
 
 
 class Evidence(NamedTuple):
-    """A record and what it says. ``offset`` is None where the whole file is the record."""
+    """A record and what it says. ``offset`` is as in a mark, None where the whole file is the record."""
 
     file: str
     offset: int | None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from turnscope_analyzer.model import Mark
+
 if TYPE_CHECKING:
     from turnscope_analyzer.model import Value
 
@@ -49,6 +51,22 @@ class Draft:
         self.wall_ns -= back_ns
         if not late:
             self.attrs.pop("late", None)
+
+    def placed(self, turn_id: str, session_id: str, seq: int, process_id: str, file: str) -> Mark:
+        """Return the mark, with what only the whole file tells."""
+        return Mark(
+            turn_id=turn_id,
+            session_id=session_id,
+            lane=self.lane,
+            phase=self.phase,
+            at_ns=self.at_ns,
+            wall_ns=self.wall_ns,
+            seq=seq,
+            process_id=process_id,
+            file=file,
+            offset=self.offset,
+            attrs=self.attrs,
+        )
 
 
 class Drafts(list[Draft]):

@@ -1,7 +1,7 @@
 """Several views of one turn as one set of marks.
 
-The same turn may stand in a rollout, in a log database and in exported telemetry. Each view shows other phases, and
-numbers the requests in its own way: their lanes cannot simply be laid over each other. Requests are taken from
+The same turn may stand in an agent's own files, in its log and in exported telemetry. Each view shows other phases,
+and numbers the requests in its own way: their lanes cannot simply be laid over each other. Requests are taken from
 the view with the most detail, and from the others only what is earlier or later than all that it shows.
 """
 

@@ -1,4 +1,4 @@
-"""The JSON objects of a file that has one on each line, as far as they can be saved from what happened to it."""
+"""The JSON objects of a file that has one on each line, as far as they can be saved, and what stands in one."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 BLANK: Final = b"\0\t\r\n "
 """What may stand around an object: the NULs are those of a crash or of a preallocated file."""
+
+WORD_CHARS: Final = 256
+"""Ids and names are cut to this; a damaged one may be long."""
+
+COUNT_END: Final = 1 << 62
+"""No count is larger: a damaged one has to fit 64 bits, also when another is added to it."""
 
 
 def lines_of(
@@ -75,13 +81,30 @@ def _salvaged(line: Line, starts: re.Pattern[bytes], rejects: Rejects) -> Iterat
             yield offset + start, len(piece), content
 
 
-def parse_object(text: bytes) -> Mapping[str, Any] | None:
+def parse_object(text: bytes | str | None) -> Mapping[str, Any] | None:
     """Return the JSON object that *text* is, None where it is none."""
     try:
-        content = orjson.loads(text)
+        content = orjson.loads(text or b"")
     except orjson.JSONDecodeError:
         return None
     return content if isinstance(content, dict) else None
+
+
+def word(content: Mapping[str, Any], name: str) -> str | None:
+    """Return the string at *name*, cut to `WORD_CHARS`, None where there is none or an empty one."""
+    value = content.get(name)
+    return value[:WORD_CHARS] if isinstance(value, str) and value else None
+
+
+def part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the object at *name*, an empty one where there is none."""
+    value = content.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def count_of(value: object) -> int | None:
+    """Return *value* where it is a count below `COUNT_END`, None for anything else."""
+    return value if type(value) is int and 0 <= value < COUNT_END else None
 
 
 def _why_bad(text: bytes) -> str:

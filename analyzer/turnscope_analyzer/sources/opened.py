@@ -24,7 +24,7 @@ STEP_BYTES: Final = 16_384
 """What is unpacked at once: where the packed data is damaged, no more than this is lost of what came before."""
 
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError)
 """What reading a compressed file can raise beside OSError where it is cut short or damaged."""
@@ -54,8 +54,8 @@ def open_plain(path: Path) -> BinaryIO:
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     file = path.open("rb", buffering=0)
     try:
-        magic = file.read(len(_ZSTD))
-        if not magic.startswith((_GZIP, _ZSTD)):
+        magic = file.read(len(ZSTD))
+        if not magic.startswith((_GZIP, ZSTD)):
             file.seek(0)
             return file
     except BaseException:
@@ -81,6 +81,14 @@ def head_of(path: Path) -> bytes:
             # What came before the damage tells the kind; the reader will say where it is.
             pass
     return bytes(head)
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of *path* on disk, 0 where that cannot be told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def unpack_zstd(content: bytes, cap_bytes: int) -> bytes | None:

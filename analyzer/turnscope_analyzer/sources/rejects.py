@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Reject
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 REJECT_CAP: Final = 1_000
 """So many bad records of a file are listed; the rest is only counted."""
+
+
+def unreadable(path: Path | str, error: OSError) -> Reject:
+    """Return the reject of a file or folder that as a whole cannot be read."""
+    return Reject(str(path), 0, f"cannot be read: {error.strerror or type(error).__name__}")
 
 
 class Rejects:

@@ -9,8 +9,8 @@ from typing import Final
 _STEP_NS: Final = 1_000_000_000
 """A clock that goes back by less is write jitter, by more it was set."""
 
-_END_NS: Final = 9_000_000_000_000_000_000
-"""No time lies later: damaged times add up, and a time has to fit 64 bits."""
+END_NS: Final = 9_000_000_000_000_000_000
+"""No time lies later: damaged times and durations add up, and the sum has to fit 64 bits."""
 
 
 class Timeline:
@@ -34,7 +34,7 @@ class Timeline:
 
     def now(self, wall_ns: int) -> int:
         """Return where the wall clock's *wall_ns* lies, not before the last record."""
-        return min(max(self._at_ns, wall_ns + self._shift_ns), _END_NS)
+        return min(max(self._at_ns, wall_ns + self._shift_ns), END_NS)
 
 
 def parse_time(text: object) -> int | None:

@@ -6,20 +6,15 @@ Source: the texts are those of the reports in anthropics/claude-code (issues 952
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
+
+from turnscope_analyzer.sources.failures import Failure, Kinds
+from turnscope_analyzer.sources.objects import part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from turnscope_analyzer.sources.claude.records import Record
-
-
-class Failure(NamedTuple):
-    """An error kind of the vocabulary, Claude Code's own word for it, and the HTTP status where one is on file."""
-
-    error_type: str
-    error_class: str | None
-    status: int | None
 
 
 # One row a text, the first that is found decides. The words of the API's error types are among them.
@@ -39,7 +34,7 @@ _TEXTS = (
     (r"overloaded|internal server error|server_error|api_error", "server_error"),
     (r"invalid_request", "bad_request"),
 )
-_KINDS = tuple((re.compile(text, re.IGNORECASE), kind) for text, kind in _TEXTS)
+_KINDS = Kinds(_TEXTS)
 _STATUS = re.compile(r"API Error:? \(?(\d{3})\b")
 _TEXT_CHARS = 2_000
 """So much of a text is looked at; a reason stands at its beginning."""
@@ -51,7 +46,7 @@ def failure_of(record: Record) -> Failure:
     """Return why the request failed that *record* is about: a system record, or the message shown to the user."""
     texts = [text[:_TEXT_CHARS] for text in _texts(record)]
     status = _status(record, texts)
-    found = next((kind for pattern, kind in _KINDS for text in texts if pattern.search(text)), None)
+    found = _KINDS.of(*texts)
     # What is over a limit, outside the window or not logged in says more than its status does.
     if status is not None and found not in {"compaction_failed", "context_length_exceeded", "rate_limited"}:
         found = _of_status(status) or found
@@ -82,9 +77,7 @@ def _status(record: Record, texts: list[str]) -> int | None:
     told = next((match for text in texts if (match := _STATUS.search(text))), None)
     if told:
         return _valid(int(told[1]))
-    error = record.content.get("error")
-    own: Mapping[str, Any] = error if isinstance(error, dict) else {}
-    return _valid(own.get("status")) or _valid(record.content.get("apiErrorStatus"))
+    return _valid(part(record.content, "error").get("status")) or _valid(record.content.get("apiErrorStatus"))
 
 
 def _valid(status: object) -> int | None:

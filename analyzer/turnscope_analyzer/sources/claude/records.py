@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.objects import BLANK, lines_of, objects_in
+from turnscope_analyzer.sources.objects import BLANK, lines_of, objects_in, part, word
 from turnscope_analyzer.sources.timeline import Timeline, parse_time
 
 if TYPE_CHECKING:
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 CAP_BYTES: Final = 4 << 20
 """A longer record is only skimmed. The time stands behind a tool's output: cutting sooner would lose it."""
-
-ID_CHARS: Final = 128
-"""Ids and names are cut to this; a damaged one may be long."""
 
 _RECORD_STARTS = re.compile(rb'\{"parentUuid":|\{"type":"(?:summary|queue-operation|file-history-snapshot)",')
 _TRANSCRIPT = re.compile(rb'"isSidechain"\s*:\s*(?:true|false)\s*[,}]')
@@ -55,8 +52,7 @@ class Record(NamedTuple):
     @property
     def message(self) -> Mapping[str, Any]:
         """The message of a user's or an assistant's record, empty where there is none."""
-        message = self.content.get("message")
-        return message if isinstance(message, dict) else {}
+        return part(self.content, "message")
 
     def blocks(self) -> list[Mapping[str, Any]]:
         """Return the parts of its message; a bare string is one text."""
@@ -68,12 +64,6 @@ class Record(NamedTuple):
     def says(self, name: str) -> str | None:
         """Return the word at *name*, None where there is none."""
         return word(self.content, name)
-
-
-def word(content: Mapping[str, Any], name: str) -> str | None:
-    """Return the string at *name*, cut to `ID_CHARS`, None where there is none."""
-    value = content.get(name)
-    return value[:ID_CHARS] if isinstance(value, str) and value else None
 
 
 def is_transcript(head: bytes) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from turnscope_analyzer.sources.claude.records import word
 from turnscope_analyzer.sources.claude.turn import Turn
+from turnscope_analyzer.sources.objects import count_of, part, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ _LOCAL = ("<local-command", "<bash-")
 _ASKS_NOBODY = frozenset({"bypassPermissions", "dontAsk"})
 _SYNTHETIC = "<synthetic>"
 _FAILURES = frozenset({"api_error", "error"})
-_LARGEST = 1 << 62
 
 
 class Session:
@@ -143,9 +142,9 @@ class Chain:
             turn.complete(record)
             self.tells_ends = True
         elif kind == "compact_boundary" and not turn.ended:
-            told = record.content.get("compactMetadata")
-            facts: Mapping[str, Any] = told if isinstance(told, dict) else {}
-            turn.compacted(record, word(facts, "trigger"), _count(facts, "preTokens"), _count(facts, "durationMs"))
+            facts = part(record.content, "compactMetadata")
+            tokens, took_ms = count_of(facts.get("preTokens")), count_of(facts.get("durationMs"))
+            turn.compacted(record, word(facts, "trigger"), tokens, took_ms)
             turn.last = record
 
     def wait(self, record: Record) -> None:
@@ -192,8 +191,3 @@ class Chain:
 def _queued_text(record: Record) -> str:
     text = record.content.get("content")
     return text if isinstance(text, str) else ""
-
-
-def _count(facts: Mapping[str, Any], name: str) -> int | None:
-    value = facts.get(name)
-    return value if type(value) is int and 0 <= value < _LARGEST else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope_analyzer.model import Capture, Mark, Process, Reject
+from turnscope_analyzer.model import Capture, Mark, Process
 from turnscope_analyzer.sources.claude.records import is_transcript, iter_records
 from turnscope_analyzer.sources.claude.session import Session
-from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.rejects import Rejects, unreadable
 from turnscope_analyzer.sources.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _read(path: Path, progress: Callable[[int], None]) -> Capture:
     try:
         return read_transcript(path, progress)
     except OSError as error:
-        return Capture(rejects=[Reject(str(path), 0, f"cannot be read: {error.strerror}")])
+        return Capture(rejects=[unreadable(path, error)])
 
 
 def read_transcript(path: Path, progress: Callable[[int], None] = lambda _bytes: None) -> Capture:
@@ -98,16 +98,5 @@ def _placed(session: Session, session_id: str) -> Iterator[_Placed]:
 
 def _mark(seq: int, placed: _Placed, session_id: str, file: str) -> Mark:
     draft, turn = placed.draft, placed.turn
-    return Mark(
-        turn_id=turn.turn_id if not turn.turn_id.startswith("@") else f"{session_id}:{turn.turn_id}",
-        session_id=turn.session_id or session_id,
-        lane=draft.lane,
-        phase=draft.phase,
-        at_ns=draft.at_ns,
-        wall_ns=draft.wall_ns,
-        seq=seq,
-        process_id=placed.process_id,
-        file=file,
-        offset=draft.offset,
-        attrs=draft.attrs,
-    )
+    turn_id = f"{session_id}:{turn.turn_id}" if turn.turn_id.startswith("@") else turn.turn_id
+    return draft.placed(turn_id, turn.session_id or session_id, seq, placed.process_id, file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from turnscope_analyzer.sources.claude.errors import failure_of
-from turnscope_analyzer.sources.claude.records import word
 from turnscope_analyzer.sources.drafts import Draft, Drafts
+from turnscope_analyzer.sources.objects import COUNT_END, part, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,6 @@ _GOES_ON = frozenset({"tool_use", "pause_turn"})
 
 _FAILED_STOPS = {"refusal": "other", "model_context_window_exceeded": "context_length_exceeded"}
 _COUNTED = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
-_LARGEST = 1 << 62
 
 
 class Turn:
@@ -212,7 +211,7 @@ class Turn:
 
 def _tokens(message: Mapping[str, Any]) -> int | None:
     """Return the tokens in the context after a response, None where they are not counted."""
-    usage = message.get("usage")
-    counts = [usage.get(name) for name in _COUNTED] if isinstance(usage, dict) else []
-    known = [count for count in counts if type(count) is int and 0 <= count < _LARGEST // len(_COUNTED)]
+    usage = part(message, "usage")
+    counts = [usage.get(name) for name in _COUNTED]
+    known = [count for count in counts if type(count) is int and 0 <= count < COUNT_END // len(_COUNTED)]
     return sum(known) if known else None

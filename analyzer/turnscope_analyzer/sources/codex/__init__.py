@@ -1,1 +1,1 @@
-"""Codex rollouts: ``rollout`` reads one, the others know what its records mean."""
+"""Codex: the files of its home (``home`` reads them all), and the telemetry that it exports (``telemetry``)."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.sources.codex.errors import ends_a_turn, failure_of
 from turnscope_analyzer.sources.codex.tokens import number
+from turnscope_analyzer.sources.objects import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,16 +16,7 @@ if TYPE_CHECKING:
 
     Action = Callable[[Turn, Record], None]
 
-ID_CHARS: Final = 128
-"""Ids and names are cut to this; a damaged one may be long."""
-
 _ESCALATIONS = ("require_escalated", '"with_escalated_permissions":true', '"with_escalated_permissions": true')
-
-
-def text(payload: Mapping[str, Any], name: str) -> str | None:
-    """Return the word at *name*, None where there is none."""
-    value = payload.get(name)
-    return value[:ID_CHARS] if isinstance(value, str) and value else None
 
 
 def _item(kind: str) -> Action:
@@ -43,11 +35,11 @@ def _call(turn: Turn, record: Record) -> None:
         return
     asked = payload.get("arguments") or payload.get("input")
     escalated = isinstance(asked, str) and any(sign in asked for sign in _ESCALATIONS)
-    turn.call(record, text(payload, "call_id"), text(payload, "name"), kind, escalated=escalated)
+    turn.call(record, word(payload, "call_id"), word(payload, "name"), kind, escalated=escalated)
 
 
 def _result(turn: Turn, record: Record) -> None:
-    turn.result(record, text(record.payload, "call_id"))
+    turn.result(record, word(record.payload, "call_id"))
 
 
 def _usage(turn: Turn, record: Record) -> None:
@@ -71,7 +63,7 @@ def _complete(turn: Turn, record: Record) -> None:
 
 
 def _abort(turn: Turn, record: Record) -> None:
-    turn.abort(record, text(record.payload, "reason"))
+    turn.abort(record, word(record.payload, "reason"))
 
 
 def _roll_back(turn: Turn, record: Record) -> None:

@@ -8,18 +8,12 @@ Source: the texts are those of 0.118 to 0.169 and of the reports in openai/codex
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from turnscope_analyzer.sources.failures import Failure, Kinds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class Failure(NamedTuple):
-    """An error kind of the vocabulary, Codex's own word for it, and the HTTP status where one is on file."""
-
-    error_type: str
-    error_class: str | None
-    status: int | None
 
 
 # One row a text, the first that is found decides: the compaction's failure contains the failure of its request.
@@ -37,7 +31,7 @@ _TEXTS = (
     (r"high demand|overloaded|internal server error|error occurred while processing your request", "server_error"),
     (r"refresh token|access token|not logged in", "unauthorized"),
 )  # fmt: skip
-_KINDS = tuple((re.compile(text, re.IGNORECASE), kind) for text, kind in _TEXTS)
+_KINDS = Kinds(_TEXTS)
 _STATUS = re.compile(r"(?:unexpected|last) status:? (\d{3})\b", re.IGNORECASE)
 
 _INFOS = {
@@ -73,7 +67,7 @@ def failure_of_request(message: str, status: int | None) -> Failure:
 def _failure(text: str, info: str | None, status: int | None) -> Failure:
     told = _STATUS.search(text)
     status = int(told[1]) if told else status
-    found = next((kind for pattern, kind in _KINDS if pattern.search(text)), None)
+    found = _KINDS.of(text)
     # A status outranks what the text says of the connection, but a limit, a window or a compaction outranks it.
     if status is not None and found not in ("compaction_failed", "context_length_exceeded", "rate_limited"):
         found = of_status(status) or found

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.sources.codex.errors import failure_of_request
+from turnscope_analyzer.sources.objects import count_of, word
 from turnscope_analyzer.sources.timeline import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from turnscope_analyzer.sources.codex.errors import Failure
+    from turnscope_analyzer.sources.failures import Failure
     from turnscope_analyzer.sources.otlp.records import Attribute, LogRecord, Span
 
 _NAMES: Final = frozenset(
@@ -39,7 +40,6 @@ _NUMBERS: Final = (
 )
 _WORDS: Final = ("call_id", "decision", "endpoint", "event.kind", "model", "source", "tool_name")
 _ENDPOINT: Final = "/responses"
-_WORD_CHARS: Final = 128
 _MILESTONES: Final = frozenset(
     {
         "response.completed",
@@ -51,7 +51,7 @@ _MILESTONES: Final = frozenset(
 )
 """Kinds of stream events that may begin or end a phase; all others only show that the stream goes on."""
 
-_FURTHEST: Final = 1 << 62
+_FURTHEST_NS: Final = 1 << 62
 
 
 @dataclass(slots=True, eq=False)
@@ -121,14 +121,8 @@ def events_of_span(span: Span) -> list[Event]:
     return [event for event in found if event is not None]
 
 
-def word(attrs: Mapping[str, Attribute], name: str) -> str | None:
-    """Return the word at *name*, None where there is none."""
-    value = attrs.get(name)
-    return value[:_WORD_CHARS] if isinstance(value, str) and value else None
-
-
 def _event(name: str, at_ns: int, record: LogRecord | Span, attrs: Mapping[str, Attribute]) -> Event | None:
-    if name not in _NAMES or not 0 < at_ns < _FURTHEST:
+    if name not in _NAMES or not 0 < at_ns < _FURTHEST_NS:
         return None
     if not (word(attrs, "endpoint") or _ENDPOINT).startswith(_ENDPOINT):
         # The list of models, for one: it is asked for beside the turn.
@@ -158,4 +152,4 @@ def _number(value: Attribute) -> int | None:
     """Return a figure, which Codex writes as a string; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
-    return value if type(value) is int and 0 <= value < _FURTHEST else None
+    return count_of(value)

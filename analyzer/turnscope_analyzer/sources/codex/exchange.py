@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex.errors import Failure
     from turnscope_analyzer.sources.codex.events import Event
     from turnscope_analyzer.sources.codex.ledger import Record, Stay
+    from turnscope_analyzer.sources.failures import Failure
 
 _MS: Final = 1_000_000
 

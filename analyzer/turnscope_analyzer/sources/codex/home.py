@@ -10,11 +10,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from turnscope.phases import PHASE
-from turnscope_analyzer.model import Capture, Reject
+from turnscope_analyzer.model import Capture
+from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.locks import is_lock, read_lock
 from turnscope_analyzer.sources.codex.logs import is_log_database, read_logs
-from turnscope_analyzer.sources.codex.rollout import is_rollout, open_files, read_rollout
+from turnscope_analyzer.sources.codex.records import is_rollout
+from turnscope_analyzer.sources.codex.rollout import open_files, read_rollout
 from turnscope_analyzer.sources.codex.stores import Told, is_store, read_store
+from turnscope_analyzer.sources.opened import size_of
+from turnscope_analyzer.sources.rejects import unreadable
 from turnscope_analyzer.sources.snapshot import MAGIC
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.codex.locks import Lock
 
 _FOLDERS: Final = frozenset({"sessions", "archived_sessions"})
-_NAME = re.compile(r"(rollout-.+([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-.+)?\.jsonl)(?:\.zst)?")
+_NAME = re.compile(rf"(rollout-.+({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
 
 Locks = dict[tuple[str, str], "Lock"]
 """Locks by home and thread."""
@@ -55,13 +59,13 @@ def read_codex(files: Sequence[Path], progress: Callable[[int], None]) -> Iterat
         read = _read_thread(path, held, locks, progress)
         if copies:
             capture.left_alone["copies of a rollout"] += len(copies)
-            progress(sum(map(_size, copies)))
+            progress(sum(map(size_of, copies)))
         if stores:
             turns |= _told(read)
         yield read
     for path in databases:
         yield read_store(path, turns) if is_store(path) else read_logs(path)
-        progress(_size(path))
+        progress(size_of(path))
     yield capture
 
 
@@ -75,7 +79,7 @@ def _one_of_each(files: Iterable[Path], held: Collection[str]) -> Iterator[tuple
         name = _NAME.fullmatch(path.name)
         same.setdefault(name[1] if name else str(path), []).append(path)
     for paths in same.values():
-        best = max(paths, key=lambda path: (os.path.realpath(path) in held, path.suffix == ".jsonl", _size(path)))
+        best = max(paths, key=lambda path: (os.path.realpath(path) in held, path.suffix == ".jsonl", size_of(path)))
         yield best, [path for path in paths if path != best]
 
 
@@ -85,7 +89,7 @@ def _read_thread(path: Path, held: Collection[str], locks: Locks, progress: Call
     try:
         return read_rollout(path, held=held, lock=lock, progress=progress)
     except OSError as error:
-        return Capture(rejects=[Reject(str(path), 0, f"cannot be read: {error.strerror}")])
+        return Capture(rejects=[unreadable(path, error)])
 
 
 def _home_of(rollout: Path) -> str:
@@ -99,7 +103,7 @@ def _locks(files: Iterable[Path], capture: Capture) -> Locks:
         try:
             lock = read_lock(path)
         except OSError as error:
-            capture.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
+            capture.rejects.append(unreadable(path, error))
             continue
         if lock is not None:
             found[os.path.realpath(path.parent.parent), lock[0]] = lock[1]
@@ -114,10 +118,3 @@ def _told(read: Capture) -> dict[str, Told]:
         if ends or mark.turn_id not in turns:
             turns[mark.turn_id] = Told(mark.phase if ends else None, fates[mark.process_id])
     return turns
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

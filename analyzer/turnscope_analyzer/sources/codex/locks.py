@@ -9,6 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from turnscope_analyzer.sources.codex.ids import UUID
+
 try:
     import fcntl
 except ImportError:  # Windows: no lock can be asked for, so none says anything.
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FOLDER: Final = "thread-writer-locks"
-_NAME = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.lock")
+_NAME = re.compile(rf"({UUID})\.lock")
 _SLACK_NS: Final = 1_000_000_000
 """The file system's clock may run ahead of the records by a tick."""
 
@@ -26,7 +28,6 @@ _SLACK_NS: Final = 1_000_000_000
 class Lock(NamedTuple):
     """One lock file. ``changed_ns`` is when it came to be where it is: no copy can carry that time over."""
 
-    path: Path
     held: bool
     changed_ns: int
 
@@ -58,7 +59,7 @@ def read_lock(path: Path) -> tuple[str, Lock] | None:
     except FileNotFoundError:
         return None
     try:
-        return name[1], Lock(path, _is_held(file), os.fstat(file).st_ctime_ns)
+        return name[1], Lock(_is_held(file), os.fstat(file).st_ctime_ns)
     finally:
         os.close(file)
 

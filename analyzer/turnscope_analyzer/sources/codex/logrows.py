@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -43,9 +44,8 @@ _TEXT_CHARS: Final = 8_192
 _BRACES = r'\{(?:[^{}"]|"(?:[^"\\]|\\.)*"|\{[^{}]*\})*\}'
 _SPANS = re.compile(rf"(?:[\w./-]+(?:{_BRACES})?:)+(?= )")
 _FIELDS = re.compile(_BRACES)
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_TURN = re.compile(rf'\bturn[._]id="?({_UUID})')
-_THREAD = re.compile(rf'\b(?:conversation\.id|thread[._]id)="?({_UUID})')
+_TURN = re.compile(rf'\bturn[._]id="?({UUID})')
+_THREAD = re.compile(rf'\b(?:conversation\.id|thread[._]id)="?({UUID})')
 
 _QUERY: Final = f"""
     SELECT id, ts, ts_nanos, target, thread_id, process_uuid,

@@ -74,16 +74,4 @@ def _process(process_id: str, turn: LogTurn, program: Program, file: str) -> Pro
 def _marks(turn: LogTurn, process: Process) -> Iterator[Mark]:
     ordered = sorted(turn.marks, key=lambda draft: draft.at_ns)
     for seq, draft in enumerate(ordered):
-        yield Mark(
-            turn_id=turn.turn_id,
-            session_id=turn.thread_id,
-            lane=draft.lane,
-            phase=draft.phase,
-            at_ns=draft.at_ns,
-            wall_ns=draft.wall_ns,
-            seq=seq,
-            process_id=process.process_id,
-            file=process.file,
-            offset=draft.offset,
-            attrs=draft.attrs,
-        )
+        yield draft.placed(turn.turn_id, turn.thread_id, seq, process.process_id, process.file)

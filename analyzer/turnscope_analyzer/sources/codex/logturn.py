@@ -15,9 +15,9 @@ from turnscope_analyzer.sources.drafts import Drafts
 if TYPE_CHECKING:
     from turnscope.phases import Purpose
     from turnscope_analyzer.model import Value
-    from turnscope_analyzer.sources.codex.errors import Failure
     from turnscope_analyzer.sources.codex.logrows import Row
     from turnscope_analyzer.sources.drafts import Draft
+    from turnscope_analyzer.sources.failures import Failure
 
 CLIENT_LANE: Final = "renderer:app-server"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.logturn import LogTurn
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     Told = Callable[[LogTurn, Row], None]
     Heard = Callable[["Program", Row], None]
 
-_ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_ID = f"({UUID})"
 _REQUEST = re.compile(r"app-server request: (\S+)")
 _EVENT = re.compile(r"app-server event: (\S+)")
 _SUBMISSION = re.compile(rf'submission_id={_ID} operation="(\w+)"|Submission {{ id: "{_ID}", op: (\w+)')

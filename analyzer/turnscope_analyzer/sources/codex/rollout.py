@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
+from turnscope_analyzer.sources.codex.ids import UUID
+from turnscope_analyzer.sources.codex.records import iter_records
 from turnscope_analyzer.sources.codex.thread import Thread
 from turnscope_analyzer.sources.rejects import Rejects
 from turnscope_analyzer.sources.timeline import Timeline
@@ -27,11 +28,9 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.codex.turn import Turn
     from turnscope_analyzer.sources.drafts import Draft
 
-__all__ = ["is_rollout", "open_files", "read_rollout"]
-
 SOURCE: Final = "codex"
 _PROC = Path("/proc")
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID = re.compile(UUID)
 
 
 def read_rollout(
@@ -139,19 +138,8 @@ def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
     placed: list[tuple[Turn, Draft]] = [(turn, draft) for turn in turns for draft in turn.marks]
     placed.sort(key=lambda pair: pair[1].at_ns)
     for seq, (turn, draft) in enumerate(placed):
-        yield Mark(
-            turn_id=f"{thread_id}:{turn.turn_id.removeprefix('#')}" if turn.made else turn.turn_id,
-            session_id=thread_id,
-            lane=draft.lane,
-            phase=draft.phase,
-            at_ns=draft.at_ns,
-            wall_ns=draft.wall_ns,
-            seq=seq,
-            process_id=_process_id(thread_id, made=turn.made, mixed=mixed),
-            file=file,
-            offset=draft.offset,
-            attrs=draft.attrs,
-        )
+        turn_id = f"{thread_id}:{turn.turn_id.removeprefix('#')}" if turn.made else turn.turn_id
+        yield draft.placed(turn_id, thread_id, seq, _process_id(thread_id, made=turn.made, mixed=mixed), file)
 
 
 def _names(turns: list[Turn], thread_id: str) -> dict[str, str]:

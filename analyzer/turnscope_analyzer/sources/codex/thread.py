@@ -9,9 +9,10 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from turnscope_analyzer.sources.codex.actions import ACTIONS, text
+from turnscope_analyzer.sources.codex.actions import ACTIONS
 from turnscope_analyzer.sources.codex.settings import Settings
 from turnscope_analyzer.sources.codex.turn import Turn
+from turnscope_analyzer.sources.objects import part, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Thread:
         """Take the next record in."""
         name = record.name
         if name == "session_meta":
-            self._set_thread(text(record.payload, "id"))
+            self._set_thread(word(record.payload, "id"))
         elif name == "turn_context":
             self._set_context(record)
             self._name(record)
@@ -129,7 +130,7 @@ class Thread:
         return turn
 
     def _set_context(self, record: Record) -> None:
-        self._settings.model = text(record.payload, "model") or self._settings.model
+        self._settings.model = word(record.payload, "model") or self._settings.model
         policy = record.payload.get("approval_policy")
         if policy is not None:
             self._settings.asks_people = policy != "never"
@@ -138,13 +139,12 @@ class Thread:
         """Give the turn the name of its trace, where it does not have one: 0.118 writes it here."""
         turn = self._by_id.get(_turn_id(record.payload) or "")
         if turn is not None and turn.trace_id is None:
-            turn.trace_id = text(record.payload, "trace_id")
+            turn.trace_id = word(record.payload, "trace_id")
 
 
 def _turn_id(payload: Mapping[str, Any]) -> str | None:
-    own = text(payload, "turn_id")
-    passed = payload.get("internal_chat_message_metadata_passthrough")
-    return own or (text(passed, "turn_id") if isinstance(passed, dict) else None)
+    passed = "internal_chat_message_metadata_passthrough"
+    return word(payload, "turn_id") or word(part(payload, passed), "turn_id")
 
 
 def _made_ms(name: str | None) -> int | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from turnscope_analyzer.sources.objects import count_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,4 +61,4 @@ def number(content: object, *path: str) -> int | None:
         if not isinstance(content, dict):
             return None
         content = content.get(name)
-    return content if type(content) is int and 0 <= content < 1 << 62 else None
+    return count_of(content)

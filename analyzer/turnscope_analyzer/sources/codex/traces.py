@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope_analyzer.sources.codex.events import word
 from turnscope_analyzer.sources.codex.ledger import Stay
+from turnscope_analyzer.sources.objects import word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from turnscope_analyzer.sources.codex.errors import Failure, failure_of
+from turnscope_analyzer.sources.codex.errors import failure_of
 from turnscope_analyzer.sources.codex.requests import Requests
 from turnscope_analyzer.sources.codex.tokens import number
 from turnscope_analyzer.sources.drafts import Drafts
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.sources.codex.records import Record
     from turnscope_analyzer.sources.codex.settings import Settings
     from turnscope_analyzer.sources.codex.tokens import Reading
+    from turnscope_analyzer.sources.failures import Failure
 
 _MET_BY_COMPACTION = frozenset({None, "context_length_exceeded"})
 """Failures that are the compaction's where Codex could be at nothing else."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
+from turnscope_analyzer.sources.objects import parse_object
 from turnscope_analyzer.sources.openclaw.errors import failure_of
 from turnscope_analyzer.sources.openclaw.gateway import Boot
-from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns, parsed
+from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns
 from turnscope_analyzer.sources.openclaw.rows import row_of
 from turnscope_analyzer.sources.openclaw.trajectory import feed_trajectory
 from turnscope_analyzer.sources.opened import unpack_zstd
@@ -51,7 +52,7 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
     file = str(path)
     with snapshot(path) as store:
         for number, key, text, valid in _select(store, _ROWS, rejects):
-            content = parsed(text)
+            content = parse_object(text)
             row = row_of(_text(key), content, Where(file, number), valid=valid != 0) if content is not None else None
             if row is None:
                 rejects.add(number, "a session's row that cannot be read")
@@ -60,12 +61,12 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
         for session_id, key in _select(store, _WINDOWS, rejects):
             folder.keys[_text(session_id)] = _text(key)
         for number, session_id, created_at, text, packed in _select(store, _EVENTS, rejects):
-            event = parsed(text if text is not None else unpack_zstd(packed or b"", _EVENT_BYTES))
+            event = parse_object(text if text is not None else unpack_zstd(packed or b"", _EVENT_BYTES))
             transcript = folder.transcripts[_text(session_id)]
             if event is None or not transcript.feed(event, Where(file, number), ms_ns(created_at)):
                 rejects.add(number, "a transcript's event that cannot be read")
         for number, text in _select(store, _TRAJECTORY, rejects):
-            event = parsed(text)
+            event = parse_object(text)
             if event is None or not feed_trajectory(event, Where(file, number), folder.runs):
                 rejects.add(number, "a trajectory's event that cannot be read")
         for number, key, session_id, run_id, state, accepted_at in _select(store, _PENDING, rejects):

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from turnscope.failures import kind_of_status
+from turnscope_analyzer.sources.failures import Kinds
 
 # One row a text, the first that is found decides.
 _TEXTS: Final = (
@@ -26,7 +27,7 @@ _TEXTS: Final = (
     (r"^terminated$|premature close|other side closed|stream (?:ended|closed|disconnected)", "stream_cut"),
     (r"internal server error|overloaded|server_error|high demand", "server_error"),
 )  # fmt: skip
-_KINDS: Final = tuple((re.compile(text, re.IGNORECASE), kind) for text, kind in _TEXTS)
+_KINDS: Final = Kinds(_TEXTS)
 _STATUS: Final = re.compile(r"^\s*(?:HTTP )?([45]\d\d)\b|\bHTTP ([45]\d\d)\b")
 ABORTED: Final = {"error_type": "other", "error_class": "aborted"}
 """A run that was broken off without an error: its time was up, or somebody stopped it. The log does not tell which."""
@@ -41,7 +42,7 @@ def failure_of(text: object) -> dict[str, Any]:
     text = text[:_LOOKED_AT]
     told = _STATUS.search(text)
     status = int(told[1] or told[2]) if told else None
-    kind = next((kind for pattern, kind in _KINDS if pattern.search(text)), None)
+    kind = _KINDS.of(text)
     # A full window is answered with 400, a limit with 429: what the text says of them is more than the status.
     if status is not None and kind not in ("context_length_exceeded", "compaction_failed", "rate_limited"):
         kind = kind_of_status(status) or kind

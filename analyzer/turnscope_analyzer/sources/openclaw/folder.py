@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from turnscope_analyzer.model import Reject
 from turnscope_analyzer.sources.openclaw.database import read_agent_store, read_state_store
 from turnscope_analyzer.sources.openclaw.gateway import read_lock
 from turnscope_analyzer.sources.openclaw.gateway_log import read_log
@@ -16,12 +15,12 @@ from turnscope_analyzer.sources.openclaw.timeline import read_timeline
 from turnscope_analyzer.sources.openclaw.trajectory import feed_trajectory
 from turnscope_analyzer.sources.openclaw.transcript import Transcript
 from turnscope_analyzer.sources.opened import head_of
-from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.rejects import Rejects, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from turnscope_analyzer.model import Gap
+    from turnscope_analyzer.model import Gap, Reject
     from turnscope_analyzer.sources.openclaw.gateway import Boot, Lock
     from turnscope_analyzer.sources.openclaw.records import Entry
     from turnscope_analyzer.sources.openclaw.rows import Row
@@ -72,7 +71,7 @@ class Folder:
         try:
             self._read(path, rejects)
         except OSError as error:
-            self.rejects.append(Reject(str(path), 0, f"cannot be read: {error.strerror}"))
+            self.rejects.append(unreadable(path, error))
         self.rejects += rejects.all()
 
     def _read(self, path: Path, rejects: Rejects) -> None:

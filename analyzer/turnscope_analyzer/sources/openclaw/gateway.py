@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope_analyzer.sources.openclaw.records import Where, parsed, time_ns
+from turnscope_analyzer.sources.objects import parse_object
+from turnscope_analyzer.sources.openclaw.records import Where, time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,6 @@ class Lock(NamedTuple):
     pid: int
     starttime: int | None
     created_ns: int | None
-    where: Where
 
 
 def read_lock(path: Path) -> Lock | None:
@@ -46,12 +46,12 @@ def read_lock(path: Path) -> Lock | None:
     Raises:
         OSError: The file cannot be opened or read.
     """
-    content = parsed(path.read_bytes()[:4096])
+    content = parse_object(path.read_bytes()[:4096])
     pid, starttime = (content.get("pid"), content.get("starttime")) if content is not None else (None, None)
     if content is None or type(pid) is not int:
         return None
     created_ns = time_ns(content.get("createdAt"))
-    return Lock(pid, starttime if type(starttime) is int else None, created_ns, Where(str(path), 0))
+    return Lock(pid, starttime if type(starttime) is int else None, created_ns)
 
 
 def fate_of_lock(lock: Lock, *, in_place: bool) -> Fate:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from turnscope.failures import kind_of_status
 from turnscope_analyzer.model import Gap
+from turnscope_analyzer.sources.objects import BLANK, lines_of, parse_object, word
 from turnscope_analyzer.sources.openclaw.errors import ABORTED, failure_of
 from turnscope_analyzer.sources.openclaw.gateway import Boot
-from turnscope_analyzer.sources.openclaw.records import Entry, Where, lines, parsed, time_ns, word
+from turnscope_analyzer.sources.openclaw.records import LINE_BYTES, Entry, Where, time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +65,7 @@ def read_log(path: Path, folder: Folder, rejects: Rejects) -> None:
         OSError: The file cannot be opened or read.
     """
     log = _Log(path, folder)
-    for line in lines(path, rejects):
+    for line in lines_of(path, rejects, LINE_BYTES):
         stamped = _TIME.search(line.head) if line.head.startswith(b"{") else _STAMP.match(line.head)
         at_ns = time_ns(stamped[1].decode("ascii", "replace")) if stamped else None
         if at_ns is None:
@@ -96,7 +97,7 @@ class _Log:
     def take(self, at_ns: int, where: Where, text: bytes) -> None:
         self._from_ns = at_ns if self._from_ns is None else self._from_ns
         self._until_ns = max(self._until_ns, at_ns)
-        content = parsed(text.strip(b"\0\t\r\n ")) if text.startswith(b"{") else None
+        content = parse_object(text.strip(BLANK)) if text.startswith(b"{") else None
         if content is None:
             message, told, trace = text.decode("utf-8", "replace"), {}, None
         else:
@@ -136,7 +137,7 @@ class _Log:
         if told:
             if found := event_of(told):
                 what, attrs = found
-                yield str(told["runId"])[:256], None, word(told, "sessionId"), entry(what, **attrs)
+                yield word(told, "runId") or "", None, word(told, "sessionId"), entry(what, **attrs)
         elif accepted := _ACCEPTED.search(message):
             yield accepted[2], None, None, entry("accepted", int(accepted[1]))
         elif received := _RECEIVED.search(message):

@@ -8,14 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.model import Capture, Process
 from turnscope_analyzer.sources.openclaw.ending import Ending, ending_of
 from turnscope_analyzer.sources.openclaw.findings import of_rows, of_shadow, of_turn
 from turnscope_analyzer.sources.openclaw.folder import Folder
 from turnscope_analyzer.sources.openclaw.gateway import fate_of_boot, fate_of_lock, own_folders
 from turnscope_analyzer.sources.openclaw.places import canonical_of, kind_of, nearest, root_of
-from turnscope_analyzer.sources.openclaw.story import shows_requests, story_of
+from turnscope_analyzer.sources.openclaw.story import marks_of, shows_requests
 from turnscope_analyzer.sources.openclaw.turns import Turn, turns_of
+from turnscope_analyzer.sources.opened import size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,7 @@ def read_openclaw(files: Sequence[Path], progress: Callable[[int], None]) -> Ite
         # The JSONL log says more than the console's, so it goes first.
         for path in sorted(paths, key=lambda path: (path.name == "console.log", path)):
             folder.read(path)
-            progress(_size(path))
+            progress(size_of(path))
     for root, folder in read.items():
         canonical = read.get(canonical_of(root) or root)
         if canonical is None or canonical is folder or _is_link(folders[root], root):
@@ -103,7 +104,7 @@ class _Gateways:
         for turn in self.turns:
             locked, ending = self._locked(turn), endings[id(turn)]
             process = self._process(turn, ending)
-            capture.marks += _marks(turn, ending, process)
+            capture.marks += marks_of(turn, ending, process)
             restarted = self._boot(turn) not in (None, len(self._boots) - 1)
             gone = process.fate in ("killed", "ended")
             capture.findings += of_turn(turn, ending, locked=locked, restarted=restarted, gone=gone)
@@ -188,23 +189,6 @@ class _Gateways:
         return str(self.folder.root) if number is None else self._boots[number].where.file
 
 
-def _marks(turn: Turn, ending: Ending | None, process: Process) -> Iterator[Mark]:
-    for seq, draft in enumerate(story_of(turn, ending)):
-        yield Mark(
-            turn_id=turn.turn_id,
-            session_id=turn.key,
-            lane=draft.lane,
-            phase=draft.phase,
-            at_ns=draft.at_ns,
-            wall_ns=draft.at_ns,
-            seq=seq,
-            process_id=process.process_id,
-            file=draft.where.file,
-            offset=draft.where.offset,
-            attrs=draft.attrs,
-        )
-
-
 def _in_place(folder: Folder) -> bool:
     """Tell whether the folder lies where its gateway runs: on this host, and not as a copy."""
     if os.path.realpath(folder.root) in own_folders():
@@ -219,10 +203,3 @@ def _in_place(folder: Folder) -> bool:
 def _is_link(files: Sequence[Path], root: Path) -> bool:
     """Tell whether a shadow's files are the canonical ones under another name, as the advice against shadows has it."""
     return all(os.path.realpath(path) != str(path) and root not in path.resolve().parents for path in files)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from turnscope_analyzer.sources.openclaw.gateway_log import is_log
 from turnscope_analyzer.sources.openclaw.timeline import is_timeline
+from turnscope_analyzer.sources.snapshot import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 Kind = Literal["rows", "agent", "state", "lock", "trajectory", "transcript", "timeline", "log", "trace"]
 
-_SQLITE: Final = b"SQLite format 3\0"
 _TRAJECTORY: Final = re.compile(rb'"traceSchema"\s*:\s*"openclaw-trajectory"')
 _TRANSCRIPT: Final = re.compile(rb'^\s*\{"type"\s*:\s*"session"\s*,[^\n]*"version"\s*:\s*\d+[^\n]*"cwd"')
 _LOCK: Final = re.compile(rb'\s*\{\s*"pid"\s*:\s*\d+')
@@ -28,7 +28,7 @@ _SHADOW: Final = re.compile(r"^(.*)/agents/[^/]+/agent/codex-home/home/\.opencla
 
 def kind_of(path: Path, head: bytes) -> Kind | None:
     """Tell what a file is by its path and the first bytes of it, None where it is none of OpenClaw's that we read."""
-    if head.startswith(_SQLITE):
+    if head.startswith(MAGIC):
         return _STORES.get(path.name)
     return next((kind for kind, is_it in _KINDS if is_it(path, head)), None)
 

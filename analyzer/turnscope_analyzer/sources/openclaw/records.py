@@ -9,26 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-import orjson
-
-from turnscope_analyzer.sources.lines import iter_lines
-from turnscope_analyzer.sources.opened import DamagedError
+from turnscope_analyzer.sources.objects import BLANK, lines_of, parse_object
 from turnscope_analyzer.sources.timeline import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from turnscope_analyzer.sources.lines import Line
     from turnscope_analyzer.sources.rejects import Rejects
 
 Store = Literal["audit", "transcript", "trajectory", "row", "pending", "log", "timeline"]
 
 LINE_BYTES: Final = 4 << 20
 """A record up to this size is read whole. OpenClaw writes its largest, a compiled context, with some 100 kB."""
-
-ID_CHARS: Final = 256
-"""So much of an id or a name is kept."""
 
 _END_MS: Final = 7_000_000_000_000
 """No time lies later: a damaged one must not leave 64 bits when it is made nanoseconds."""
@@ -87,19 +80,6 @@ class JsonLine(NamedTuple):
 
     where: Where
     content: Mapping[str, Any]
-    length: int
-
-
-def lines(path: Path, rejects: Rejects) -> Iterator[Line]:
-    """Read the lines of *path*; a rest that cannot be unpacked goes into *rejects*.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
-    try:
-        yield from iter_lines(path, LINE_BYTES)
-    except DamagedError as error:
-        rejects.add(error.offset, error.reason)
 
 
 def json_lines(path: Path, rejects: Rejects) -> Iterator[JsonLine]:
@@ -108,26 +88,15 @@ def json_lines(path: Path, rejects: Rejects) -> Iterator[JsonLine]:
     Raises:
         OSError: The file cannot be opened.
     """
-    for line in lines(path, rejects):
-        text = line.head.strip(b"\0\t\r\n ")
+    for line in lines_of(path, rejects, LINE_BYTES):
+        text = line.head.strip(BLANK)
         if not text:
             continue
-        content = parsed(text) if line.whole else None
+        content = parse_object(text) if line.whole else None
         if content is None:
             rejects.add(line.offset, f"{line.length} bytes that are no JSON object that can be read")
         else:
-            yield JsonLine(Where(str(path), line.offset), content, line.length)
-
-
-def parsed(text: bytes | str | None) -> Mapping[str, Any] | None:
-    """Return the JSON object that *text* is, None where it is not one."""
-    if text is None:
-        return None
-    try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return content if isinstance(content, dict) else None
+            yield JsonLine(Where(str(path), line.offset), content)
 
 
 def ms_ns(value: object) -> int | None:
@@ -155,15 +124,3 @@ def _offset_s(text: str) -> int | None:
         return None
     seconds = int(hours) * 3600 + int(minutes) * 60
     return -seconds if text[0] == "-" else seconds
-
-
-def word(content: Mapping[str, Any], name: str) -> str | None:
-    """Return the word at *name*, None where there is none."""
-    value = content.get(name)
-    return value[:ID_CHARS] if isinstance(value, str) and value else None
-
-
-def part(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return the object at *name*, an empty one where there is none."""
-    value = content.get(name)
-    return value if isinstance(value, dict) else {}

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.openclaw.records import Where, ms_ns, parsed, part, word
+from turnscope_analyzer.sources.objects import parse_object, part, word
+from turnscope_analyzer.sources.openclaw.records import Where, ms_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,7 +79,7 @@ def read_rows(path: Path, rejects: Rejects) -> Iterator[Row]:
     text = _unchanged(path)
     end = 0
     for key, start, end in _objects(text):
-        content = parsed(text[start:end])
+        content = parse_object(text[start:end])
         row = row_of(key, content, Where(str(path), start)) if content is not None else None
         if row is None:
             rejects.add(start, f"a session's row of {end - start} bytes that cannot be read")

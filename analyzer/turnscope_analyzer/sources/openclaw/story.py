@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from turnscope_analyzer.model import Mark
 from turnscope_analyzer.sources.openclaw.ending import was_dropped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from turnscope_analyzer.model import Value
+    from turnscope_analyzer.model import Process, Value
     from turnscope_analyzer.sources.openclaw.ending import Ending
     from turnscope_analyzer.sources.openclaw.records import Entry, Where
     from turnscope_analyzer.sources.openclaw.turns import Turn
@@ -33,15 +34,28 @@ class Draft(NamedTuple):
     attrs: Mapping[str, Value]
 
 
-def story_of(turn: Turn, ending: Ending | None) -> list[Draft]:
-    """Return the marks of *turn* in order, its end last."""
+def marks_of(turn: Turn, ending: Ending | None, process: Process) -> Iterator[Mark]:
+    """Yield the marks of *turn* in order, its end last, under *process*."""
     story = _Story(turn)
     for entry in story.entries:
         if ending is None or entry.at_ns <= ending.at_ns:
             story.tell(entry)
     if ending is not None:
         story.end(ending)
-    return story.drafts
+    for seq, draft in enumerate(story.drafts):
+        yield Mark(
+            turn_id=turn.turn_id,
+            session_id=turn.key,
+            lane=draft.lane,
+            phase=draft.phase,
+            at_ns=draft.at_ns,
+            wall_ns=draft.at_ns,
+            seq=seq,
+            process_id=process.process_id,
+            file=draft.where.file,
+            offset=draft.where.offset,
+            attrs=draft.attrs,
+        )
 
 
 def shows_requests(turn: Turn) -> bool:

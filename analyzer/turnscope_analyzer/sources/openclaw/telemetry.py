@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.model import Capture, Process
+from turnscope_analyzer.sources.objects import word
 from turnscope_analyzer.sources.openclaw.ending import ending_of
 from turnscope_analyzer.sources.openclaw.errors import failure_of
 from turnscope_analyzer.sources.openclaw.gateway_log import event_of
-from turnscope_analyzer.sources.openclaw.records import Entry, Runs, Where, word
-from turnscope_analyzer.sources.openclaw.story import story_of
+from turnscope_analyzer.sources.openclaw.records import Entry, Runs, Where
+from turnscope_analyzer.sources.openclaw.story import marks_of
 from turnscope_analyzer.sources.openclaw.turns import Turn
 from turnscope_analyzer.sources.otlp.records import Span
 
@@ -72,22 +73,7 @@ class OpenClawTelemetry:
             ends = ending is not None or run.run_id not in self._windows
             if ends not in processes:
                 processes[ends] = self._process(ends=ends)
-            capture.marks += (
-                Mark(
-                    turn_id=turn.turn_id,
-                    session_id=turn.key,
-                    lane=draft.lane,
-                    phase=draft.phase,
-                    at_ns=draft.at_ns,
-                    wall_ns=draft.at_ns,
-                    seq=seq,
-                    process_id=processes[ends].process_id,
-                    file=draft.where.file,
-                    offset=draft.where.offset,
-                    attrs=draft.attrs,
-                )
-                for seq, draft in enumerate(story_of(turn, ending))
-            )
+            capture.marks += marks_of(turn, ending, processes[ends])
         capture.processes += processes.values()
         yield capture
 

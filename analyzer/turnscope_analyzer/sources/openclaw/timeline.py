@@ -9,7 +9,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from turnscope.failures import kind_of_status
-from turnscope_analyzer.sources.openclaw.records import Entry, json_lines, ms_ns, part, time_ns, word
+from turnscope_analyzer.sources.objects import part, word
+from turnscope_analyzer.sources.openclaw.records import Entry, json_lines, ms_ns, time_ns
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from turnscope_analyzer.sources.objects import part, word
 from turnscope_analyzer.sources.openclaw.errors import failure_of
-from turnscope_analyzer.sources.openclaw.records import Entry, Where, part, time_ns, word
+from turnscope_analyzer.sources.openclaw.records import Entry, Where, time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from turnscope_analyzer.sources.objects import count_of, part, word
 from turnscope_analyzer.sources.openclaw.errors import failure_of
-from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns, part, time_ns, word
+from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns, time_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,6 @@ class Transcript:
 
     segments: list[Segment] = field(default_factory=list)
     notes: dict[str, Entry] = field(default_factory=dict)
-    latest_ns: int = 0
 
     def feed(self, record: Mapping[str, Any], where: Where, written_ns: int | None = None) -> bool:
         """Take the next record in; *written_ns* is for stores that keep it apart from the record.
@@ -51,11 +51,10 @@ class Transcript:
         at_ns = written_ns or time_ns(record.get("timestamp"))
         if kind is None or at_ns is None:
             return False
-        self.latest_ns = max(self.latest_ns, at_ns)
         if kind == "message":
             return self._message(record, part(record, "message"), at_ns, where)
         if kind == "compaction":
-            self._add(Entry(at_ns, "compacted", "transcript", where, {"tokens": _count(record.get("tokensBefore"))}))
+            self._add(Entry(at_ns, "compacted", "transcript", where, {"tokens": count_of(record.get("tokensBefore"))}))
         elif kind == "custom" and record.get("customType") == "openclaw:prompt-error":
             data = part(record, "data")
             self._add(Entry(at_ns, "prompt_error", "transcript", where, failure_of(data.get("error"))))
@@ -114,7 +113,3 @@ class Transcript:
         # What stands before the first user's record belongs to no turn.
         if self.segments:
             self.segments[-1].entries.append(entry)
-
-
-def _count(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 1 << 62 else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from turnscope_analyzer.sources.opened import DAMAGED, head_of, open_plain, unpack_zstd
+from turnscope_analyzer.sources.opened import DAMAGED, ZSTD, head_of, open_plain, unpack_zstd
 from turnscope_analyzer.sources.otlp import jaeger, messages, plain_json, protobuf
 from turnscope_analyzer.sources.otlp.wire import signal_of
 
@@ -96,7 +96,7 @@ class _Reader:
 
     def requests(self, requests: Iterator[tuple[int, bytes]]) -> Iterator[Span | LogRecord]:
         for self.offset, request in requests:
-            packed = request.startswith(messages.ZSTD)
+            packed = request.startswith(ZSTD)
             content = unpack_zstd(request, messages.CAP_BYTES) if packed else request
             if content is None:
                 self._rejects.add(self.offset, f"damaged zstd data of {len(request)} bytes, or too much in it")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from turnscope.failures import kind_of_status
+from turnscope_analyzer.sources.failures import Kinds
 from turnscope_analyzer.sources.otlp.kept import integer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _WORDS = (
     (r"InternalServerError|Overloaded|ServiceUnavailable|BadGateway", "server_error"),
     (r"BadRequest|Unprocessable|NotFoundError|InvalidRequest", "bad_request"),
 )  # fmt: skip
-_KINDS = tuple((re.compile(words, re.IGNORECASE), kind) for words, kind in _WORDS)
+_KINDS = Kinds(_WORDS)
 _STATUS = re.compile(r"(?:error code|status(?:[ _]code)?)\W{1,3}([45]\d\d)\b", re.IGNORECASE)
 _ABOVE_STATUS = frozenset({"context_length_exceeded", "rate_limited"})
 _STOPPED = frozenset({"cancelled", "canceled"})
@@ -76,7 +77,7 @@ def _kind(span: Span, status: int | None, *, streamed: bool) -> str:
     text = " ".join(words)
     if status is None and (told := _STATUS.search(text)):
         status = int(told[1])
-    kind = next((kind for pattern, kind in _KINDS if pattern.search(text)), None)
+    kind = _KINDS.of(text)
     if kind not in _ABOVE_STATUS and status is not None:
         kind = kind_of_status(status) or kind
     if kind == "idle_timeout" and not streamed:

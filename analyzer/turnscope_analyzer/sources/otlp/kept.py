@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from turnscope_analyzer.sources.timeline import END_NS
+
 if TYPE_CHECKING:
     from turnscope_analyzer.sources.otlp.records import Attribute
 
@@ -16,9 +18,6 @@ STRING_CAP: Final = 512
 """So many characters of a string are kept: enough for every id and kind, and for the words that tell an error."""
 
 _INT_END: Final = 1 << 63
-_END_NS: Final = 9_000_000_000_000_000_000
-"""No time lies later: durations are added to times, and the sum has to fit 64 bits."""
-
 _PAYLOAD = re.compile(
     r"(?:.*\.)?(?:arguments|body|completion|content|input|instructions|messages?_?json|output|prompt|text|transcript)"
     r"|gen_ai\.(?:prompt|completion|input|output\.messages|tool\.call\.result|tool\.definitions|system_instructions)\b.*"
@@ -85,7 +84,7 @@ def integer(value: object) -> int | None:
 def time_ns(value: object) -> int:
     """Return a time in epoch ns, 0 where there is none or it is no time."""
     found = integer(value)
-    return found if found is not None and 0 < found < _END_NS else 0
+    return found if found is not None and 0 < found < END_NS else 0
 
 
 def number(value: object) -> float | None:

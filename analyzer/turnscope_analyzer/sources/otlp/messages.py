@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import orjson
 
+from turnscope_analyzer.sources.opened import ZSTD
 from turnscope_analyzer.sources.otlp.protobuf import parses
 from turnscope_analyzer.sources.otlp.wire import signal_of, varint
 
@@ -33,8 +34,6 @@ _MOST_ENDS: Final = 16
 _BLOCK_BYTES: Final = 1 << 20
 _LOOK_BYTES: Final = 1 << 16
 """So much behind a length tells whether a request begins there."""
-
-ZSTD: Final = b"\x28\xb5\x2f\xfd"
 
 
 def is_framed(head: bytes) -> bool:

@@ -21,11 +21,6 @@ _KINDS = {
     f"SPAN_KIND_{name}": kind
     for kind, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
 }
-_SEVERITIES = {
-    f"SEVERITY_NUMBER_{name}{step or ''}": first + max(0, step - 1)
-    for first, name in zip(range(1, 25, 4), ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"), strict=True)
-    for step in (0, 2, 3, 4)
-}
 _ERRORS = frozenset({2, "2", "STATUS_CODE_ERROR"})
 
 _RESOURCE_SPANS = ("resourceSpans", "resource_spans", "batches")
@@ -93,7 +88,7 @@ def _span(
         span_id=span_id,
         parent_id=hex_id(_get(entry, "parentSpanId", "parent_span_id")),
         name=short(entry.get("name")),
-        kind=_enum(entry.get("kind"), _KINDS),
+        kind=_kind_of(entry.get("kind")),
         start_ns=start_ns,
         end_ns=time_ns(_get(entry, "endTimeUnixNano", "end_time_unix_nano")) or None,
         failed=isinstance(code, (int, str)) and code in _ERRORS,
@@ -116,15 +111,12 @@ def _events(entry: Mapping[str, Any]) -> Iterator[SpanEvent]:
 
 def _log(entry: Mapping[str, Any], scope: str, resource: Mapping[str, Attribute], file: str, offset: int) -> LogRecord:
     attrs = attributes(entry.get("attributes"))
-    body = _dict(entry, "body")
     return LogRecord(
         trace_id=hex_id(_get(entry, "traceId", "trace_id")),
         span_id=hex_id(_get(entry, "spanId", "span_id")),
         at_ns=time_ns(_get(entry, "timeUnixNano", "time_unix_nano"))
         or time_ns(_get(entry, "observedTimeUnixNano", "observed_time_unix_nano")),
         event=short(_get(entry, "eventName", "event_name")) or short(attrs.get("event.name")),
-        body=short(_get(body, "stringValue", "string_value")),
-        severity=_enum(_get(entry, "severityNumber", "severity_number"), _SEVERITIES),
         attrs=attrs,
         scope=scope,
         resource=resource,
@@ -149,9 +141,9 @@ def _value(value: object) -> Attribute:
     return None
 
 
-def _enum(value: object, names: Mapping[str, int]) -> int:
-    """Return the number of an enum's value that is given by number or by name, 0 where it is none."""
-    known = names.get(value) if isinstance(value, str) else None
+def _kind_of(value: object) -> int:
+    """Return the number of a span's kind that is given by number or by name, 0 where it is none."""
+    known = _KINDS.get(value) if isinstance(value, str) else None
     return integer(value) or 0 if known is None else known
 
 

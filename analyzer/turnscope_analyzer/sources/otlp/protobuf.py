@@ -111,8 +111,6 @@ def _logs(request: Any, file: str, offset: int) -> Iterator[LogRecord]:
                     span_id=hex_id(entry.span_id),
                     at_ns=time_ns(entry.time_unix_nano) or time_ns(entry.observed_time_unix_nano),
                     event=event[:STRING_CAP],
-                    body=entry.body.string_value[:STRING_CAP],
-                    severity=entry.severity_number,
                     attrs=attrs,
                     scope=scope_name,
                     resource=resource,

@@ -50,16 +50,13 @@ class Span(NamedTuple):
 class LogRecord(NamedTuple):
     """A log record. ``at_ns`` is its time, the time at which it was observed where it has none, 0 without either.
 
-    ``event`` is its event name, from the field or the attribute ``event.name``. The body is kept only where it is
-    a string, and cut.
+    ``event`` is its event name, from the field or the attribute ``event.name``. The body is not kept.
     """
 
     trace_id: str
     span_id: str
     at_ns: int
     event: str
-    body: str
-    severity: int
     attrs: Mapping[str, Attribute]
     scope: str
     resource: Mapping[str, Attribute]

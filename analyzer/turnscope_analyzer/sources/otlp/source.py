@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 from turnscope_analyzer.model import Capture
 from turnscope_analyzer.sources.codex.telemetry import CodexTelemetry
 from turnscope_analyzer.sources.openclaw.telemetry import OpenClawTelemetry
+from turnscope_analyzer.sources.opened import size_of
 from turnscope_analyzer.sources.otlp.agents import Agents
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.otlp.own import Own
-from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.rejects import Rejects, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,10 +36,10 @@ def read_otlp(files: Sequence[Path], progress: Callable[[int], None]) -> Iterato
             for record in read_records(path, rejects, own.left_alone):
                 if not any(dialect.take(record) for dialect in dialects):
                     own.left_alone["log records of no known program"] += 1
-            progress(path.stat().st_size)
         except OSError as error:
-            rejects.add(0, f"cannot be read: {error.strerror or error}")
+            own.rejects.append(unreadable(path, error))
         own.rejects += rejects.all()
+        progress(size_of(path))
     yield own
     for dialect in dialects:
         yield from dialect.captures()
