@@ -10,16 +10,19 @@ from journal_kit import line
 from segment_kit import header, write
 from turnscope.ship.batches import Batches
 from turnscope.ship.delivery import Pace
-from turnscope.ship.makers import SpanMaker
+from turnscope.ship.events import message_of
+from turnscope.ship.makers import EventMaker, SpanMaker
 from turnscope.ship.shipper import Shipper
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
 
     from collector_kit import GrpcCollector, HttpCollector
+    from turnscope.ship.events import Event
 
 FAST = Pace(
     batch=16, every_s=0.02, first_wait_s=0.02, longest_wait_s=0.05, hold_s=0.1, heartbeat_s=0.05, standby_s=0.05
@@ -64,6 +67,15 @@ def spans_of(folder: Path) -> list[ReadableSpan]:
     while items := batches.next(1000):
         spans += items
     return spans
+
+
+def records_of(folder: Path) -> ExportLogsServiceRequest:
+    """Return the log records that a journal makes, in one request."""
+    batches = Batches(folder, EventMaker())
+    events: list[Event] = []
+    while items := batches.next(1000):
+        events += items
+    return message_of(events)
 
 
 def ids_of(folder: Path) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from journal_kit import SMALL_BYTES, line, padded, segments, stepped
 from segment_kit import header, write
-from ship_kit import FAST, SPANS_PER_TURN, ids_of, journal, sent_once, spans_of, turn_lines
+from ship_kit import FAST, SPANS_PER_TURN, ids_of, journal, records_of, sent_once, spans_of, turn_lines
 from turnscope.ship.cursor import Cursor, Lock, is_unsent, load, path_of, save
 from turnscope.ship.reader import Reader
 from turnscope.ship.shipper import Shipper
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DAY_NS = 86_400 * 10**9
 
@@ -213,3 +215,29 @@ def test_the_folder_of_the_cursors_is_nothing_to_the_analyzer(tmp_path: Path) ->
     assert after.turns == before.turns
     assert after.rejects == before.rejects
     assert len(spans_of(folder)) == 2 * SPANS_PER_TURN
+
+
+MARKS = b"".join(turn_lines(number, ends=number % 2 == 0) for number in range(4)).splitlines(keepends=True)
+ODD = (b"-1", b"0", b"18446744073709551615", b"1e400", b"null", b'"x"', b"[]", b"{}", b"true", b'"\xf0\x9f\x92\xa5"')
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_whatever_stands_in_a_journal_the_rest_of_it_is_sent(data: st.DataObject) -> None:
+    lines = list(MARKS)
+    for _ in range(data.draw(st.integers(1, 6))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        value = data.draw(st.sampled_from(ODD))
+        key = data.draw(
+            st.sampled_from([b"turn", b"session", b"lane", b"phase", b"t", b"m", b"seq", b"proc", b"model"])
+        )
+        lines[place] = re.sub(b'"' + key + rb'":("[^"]*"|[^,}]+)', lambda _: b'"' + key + b'":' + value, lines[place])  # noqa: B023
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(folder, header(), *lines, turn_lines(9))
+        spans, records = spans_of(folder), records_of(folder)
+
+        assert encode_spans(spans).SerializeToString()
+        assert records.SerializeToString()
+        whole = [span for span in spans if (span.attributes or {}).get("turnscope.turn.id") == "turn9"]
+        assert len(whole) == SPANS_PER_TURN

@@ -34,8 +34,8 @@ class Maker(Protocol):
     def lost(self, episode: Episode, closed: list[Closed], header: Header, horizon_ns: int) -> list[Any]:
         """Return what is sent of a turn whose process is gone."""
 
-    def alive(self, episode: Episode, header: Header, folder: Path) -> list[Any]:
-        """Return what is sent now and then of a turn that is open."""
+    def alive(self, episodes: list[Episode], header: Header, folder: Path) -> list[Any]:
+        """Return what is sent now and then of the turns that a process has open."""
 
 
 class Batches:
@@ -71,8 +71,9 @@ class Batches:
     def _read(self, items: list[Any], limit: int) -> bool:
         """Add what is sent because of the marks that follow to *items*; True when there are *limit* of them."""
         self.reader.look()
-        for segment in self.reader.segments:
-            self._headers[segment.process_id] = segment.header
+        needed = self.story.processes()
+        self._headers = {name: header for name, header in self._headers.items() if name in needed}
+        self._headers |= {segment.process_id: segment.header for segment in self.reader.segments}
         for count, (segment, step) in enumerate(self.reader.steps(), 1):
             if step.process_id == segment.process_id:
                 items += self._take(step)
@@ -130,8 +131,8 @@ class Batches:
     def alive(self) -> list[Any]:
         """Return what is sent now and then of everything that is open."""
         items: list[Any] = []
-        for episode in self.story.episodes():
-            items += self._maker.alive(episode, self._header(episode.process_id), self._folder)
+        for process_id in sorted(self.story.processes()):
+            items += self._maker.alive(self.story.open_of(process_id), self._header(process_id), self._folder)
         return items
 
     def put_away(self, cursor: Cursor) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("turnscope")
 
 _SAVE_S: Final = 10.0
+_ALIVE_S: Final = 600.0
 
 
 class Pace(NamedTuple):
@@ -107,6 +108,7 @@ class Delivery:
         self._limit = pace.batch
         self._ending = threading.Event()
         self._is_away = self._aborted = False
+        self._is_kept = True
         self._saved_s = self._beat_s = time.monotonic()
         self._batches.take_up(self.cursor)
 
@@ -215,20 +217,25 @@ class Delivery:
     def _save_moved(self, *, now: bool = False) -> None:
         """Save the cursor when marks were read that made no items."""
         if now or time.monotonic() - self._saved_s >= _SAVE_S:
-            self.cursor = self._moved()
-            self._save()
+            before, self.cursor = self.cursor, self._moved()
+            if self.cursor != before:
+                self._save()
+            self._save_alive()
 
     def _save_alive(self) -> None:
-        """Show, in an outage, that somebody still sends this journal."""
-        if time.monotonic() - self._saved_s >= _SAVE_S:
+        """Show now and then that somebody still sends this journal, also while nothing moves."""
+        if time.monotonic() - self._saved_s >= _ALIVE_S:
             self._save()
 
     def _save(self) -> None:
         self._saved_s = time.monotonic()
         try:
             save(self._path, self.cursor)
+            self._is_kept = True
         except OSError as error:
-            log.warning("cannot keep %s: %s; after a restart its last batches are sent again", self._path, error)
+            if self._is_kept:
+                log.warning("cannot keep %s: %s; after a restart its last batches are sent again", self._path, error)
+            self._is_kept = False
 
     def _send_heartbeats(self) -> None:
         """Tell once of everything that is open; nothing hangs on whether it arrives."""

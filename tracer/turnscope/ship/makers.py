@@ -45,7 +45,7 @@ class SpanMaker:
         """Return the spans of everything that was open."""
         return self._all(closed, header)
 
-    def alive(self, episode: Episode, header: Header, folder: Path) -> list[ReadableSpan]:  # noqa: ARG002 - as above
+    def alive(self, episodes: list[Episode], header: Header, folder: Path) -> list[ReadableSpan]:  # noqa: ARG002 - as above
         """Return nothing: a span that has not ended is not sent."""
         return []
 
@@ -71,13 +71,14 @@ class EventMaker:
             return []
         return [events.lost(episode, latest, resource_of(header), horizon_ns)]
 
-    def alive(self, episode: Episode, header: Header, folder: Path) -> list[Event]:
+    def alive(self, episodes: list[Episode], header: Header, folder: Path) -> list[Event]:
         """Return a heartbeat for each phase that is open."""
         try:
-            life = read_life(folder / f"{episode.process_id}.life")
+            life = read_life(folder / f"{header.get('proc')}.life")
         except (OSError, JournalFormatError):
             life = None
-        return list(events.heartbeats(episode, life, resource_of(header), time.time_ns()))
+        resource, now_ns = resource_of(header), time.time_ns()
+        return [event for episode in episodes for event in events.heartbeats(episode, life, resource, now_ns)]
 
 
 class GivenExporter:

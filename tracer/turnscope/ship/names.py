@@ -76,7 +76,12 @@ def generation_in(environment: Mapping[str, str]) -> Generation:
 def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | bool]:
     """Return the attributes of a mark under their names of OpenTelemetry; others go under ``turnscope.attr.``."""
     return {
-        OWN.get(name) or f"turnscope.attr.{name}": value
+        OWN.get(name) or f"turnscope.attr.{name}": value if _fits(value) else str(value)
         for name, value in attrs.items()
         if name not in NOT_SENT and isinstance(value, (str, int, float, bool))
     }
+
+
+def _fits(value: object) -> bool:
+    """Tell whether a value has room in an attribute: the journal has unsigned integers of 64 bits, too."""
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

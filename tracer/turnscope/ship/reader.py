@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK_BYTES: Final = 4 * LONGEST_LINE
+_END_OF_TIME_NS: Final = 2**63
 _NOTE_START: Final = b'{"turnscope":'
 
 
@@ -123,12 +124,18 @@ class Reader:
         if line.startswith(_NOTE_START):
             return None
         try:
-            return step_of(RawMark(place, line).fields())
+            step = step_of(RawMark(place, line).fields())
         except JournalFormatError:
+            step = None
+        # A time that no encoding of a span has room for would have the whole batch refused.
+        if step is None or not (0 <= step.wall_ns < _END_OF_TIME_NS and 0 <= step.mono_ns < _END_OF_TIME_NS):
             self.damaged += 1
             return None
+        return step
 
     def _count_missed(self) -> None:
+        there = {segment.process_id for segment in self.segments}
+        self._numbers = {name: number for name, number in self._numbers.items() if name in there}
         for segment in self.segments:
             last = self._numbers.get(segment.process_id)
             if last is None or segment.number > last:

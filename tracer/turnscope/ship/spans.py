@@ -113,7 +113,7 @@ class Spans:
             return f"{self._names['request']} {first.get('model') or ''}".rstrip()
         if kind == "tool":
             return f"{self._names['tool']} {first.get('name') or ''}".rstrip()
-        return _OWN[kind]
+        return _OWN.get(kind, f"turnscope.{kind}")
 
     def _attributes(self, closed: Closed, kind: str) -> dict[str, Any]:
         names, episode = self._names, closed.episode
@@ -172,13 +172,12 @@ def resource_of(header: Mapping[str, object]) -> Resource:
         "service.name": header.get("service"),
         "service.instance.id": header.get("proc"),
         "host.name": header.get("host"),
-        "process.pid": header.get("pid"),
     }
-    return _resource(tuple((name, value) for name, value in said.items() if isinstance(value, (str, int)) and value))
+    return _resource(tuple((name, value) for name, value in said.items() if isinstance(value, str) and value))
 
 
 @functools.lru_cache(maxsize=256)
-def _resource(said: tuple[tuple[str, str | int], ...]) -> Resource:
+def _resource(said: tuple[tuple[str, str], ...]) -> Resource:
     return Resource.create(dict(said))
 
 

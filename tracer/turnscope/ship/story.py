@@ -123,14 +123,6 @@ class Story:
         """Return the processes that have a turn open."""
         return {process_id for process_id, _ in self._open}
 
-    def episodes(self) -> list[Episode]:
-        """Return all that is open."""
-        return list(self._open.values())
-
-    def knows(self, step: Step) -> bool:
-        """Tell whether the turn of *step* is open."""
-        return (step.process_id, step.turn) in self._open
-
     def lose(self, episode: Episode, horizon_ns: int) -> list[Closed]:
         """End what is open of a turn whose process was alive until *horizon_ns* and is gone."""
         closed = [
