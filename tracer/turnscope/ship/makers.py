@@ -137,7 +137,7 @@ def outlet_for(signal: Signal, exporter: SpanExporter | None) -> Outlet:
         return _Encoded(encode_spans if signal == "traces" else events.message_of, GrpcMessages(settings))
     from turnscope.ship.over_http import HttpMessages, HttpSpans  # noqa: PLC0415
 
-    return HttpSpans() if signal == "traces" else _Encoded(events.message_of, HttpMessages(settings))
+    return HttpSpans(settings) if signal == "traces" else _Encoded(events.message_of, HttpMessages(settings))
 
 
 def maker_for(signal: Signal) -> Maker:

@@ -74,9 +74,10 @@ class Session(requests.Session):
 class HttpSpans:
     """Sends spans through the standard exporter."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._session = Session()
-        self._exporter = OTLPSpanExporter(session=self._session)
+        # Headers, TLS and compression it reads itself; older ones read no timeout that is a fraction of a second.
+        self._exporter = OTLPSpanExporter(endpoint=settings.endpoint, timeout=settings.timeout_s, session=self._session)
         self._is_shut = False
         logging.getLogger(_EXPORTER).addFilter(_is_not_ours)
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLOCK_BYTES: Final = 4 * LONGEST_LINE
-_END_OF_TIME_NS: Final = 2**63
 _NOTE_START: Final = b'{"turnscope":'
 
 
@@ -127,8 +126,8 @@ class Reader:
             step = step_of(RawMark(place, line).fields())
         except JournalFormatError:
             step = None
-        # A time that no encoding of a span has room for would have the whole batch refused.
-        if step is None or not (0 <= step.wall_ns < _END_OF_TIME_NS and 0 <= step.mono_ns < _END_OF_TIME_NS):
+        # What no encoding of a span has room for would have the whole batch refused.
+        if step is None or not all(type(n) is int and 0 <= n < 2**63 for n in (step.wall_ns, step.mono_ns, step.seq)):
             self.damaged += 1
             return None
         return step
