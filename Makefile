@@ -1,4 +1,4 @@
-# make demo, test, lint and bench set up what they need by themselves: Python 3.10 or newer with venv is enough.
+# make demo, test, lint, bench and accuracy set up what they need by themselves: Python 3.10 or newer with venv is enough.
 # make lab needs npm, too; CODEX=0.169.0 has it run that version alone.
 # PYTHON=python3.12 chooses another interpreter, VENV=folder another place; ARGS="-k journal" goes to pytest or bench.
 
@@ -13,7 +13,7 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test lint bench fuzz lab clean
+.PHONY: demo test lint bench accuracy fuzz lab clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
@@ -39,6 +39,9 @@ lab: export TURNSCOPE_CODEX_VERSIONS = $(CODEX)
 lab: export TURNSCOPE_LAB_KEEP = $(LAB_KEEP)
 lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
 	@$(python) -m pytest -m lab $(ARGS) tests/lab
+
+accuracy: $(VENV)/.test
+	@$(python) -m bench.accuracy $(ARGS)
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

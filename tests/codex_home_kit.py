@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from codex_kit import CAPTURES
@@ -13,10 +16,23 @@ from turnscope.phases import PHASES
 from turnscope_analyzer.analyze import analyze
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from turnscope_analyzer.model import Report, Verdict
+
+THREAD = "01a1fba3-8044-7381-b581-b20b3f54ce8a"
+TURN = "01a1fba3-8044-7381-b581-b20b3f54ce8b"
+S = 1_000_000_000
+
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+"""Holds the lock that its argument names, until its input ends."""
 
 HOMES = CAPTURES / "homes"
 LogRow = list[object]
@@ -88,3 +104,42 @@ def report_of(home: Path, now_ns: int | None = None) -> Report:
 def verdicts(home: Path, now_ns: int | None = None) -> list[Verdict]:
     """Return the verdicts on the turns of a home in the order in which the turns were accepted."""
     return sorted(report_of(home, now_ns).turns, key=lambda verdict: verdict.accepted_ns or 0)
+
+
+def stamp(at_ns: int) -> str:
+    moment = datetime.fromtimestamp(at_ns // S, timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ns % S // 1_000_000:03}Z"
+
+
+def write_open_turn(home: Path, at_ns: int, folder: str = "sessions") -> Path:
+    """Write a thread with one turn that was prompted and has not ended, its records at *at_ns*."""
+    path = home / folder / "2026" / "11" / "21" / f"rollout-2026-11-21T01-00-00-{THREAD}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    records = [
+        ("session_meta", {"id": THREAD}),
+        ("event_msg", {"type": "task_started", "turn_id": TURN, "trace_id": "0" * 32, "started_at": at_ns // S}),
+        ("event_msg", {"type": "user_message", "message": "Please do the thing."}),
+    ]
+    lines = [json.dumps({"timestamp": stamp(at_ns), "type": kind, "payload": body}) for kind, body in records]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
+
+
+def leave_lock(home: Path) -> Path:
+    lock = home / "thread-writer-locks" / f"{THREAD}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    (lock.parent / ".coordination.lock").touch()
+    return lock
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(lock)], stdin=-1, stdout=-1, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield
+    finally:
+        process.kill()
+        process.communicate()

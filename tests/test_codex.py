@@ -89,6 +89,21 @@ def test_a_window_that_was_exceeded_is_told_by_its_made_up_figures() -> None:
     assert last(capture("0.118-window-exceeded"), "failed").attrs == {"error_type": "context_length_exceeded"}
 
 
+@pytest.mark.parametrize("name", ["0.118-tools", "0.142-two-turns", "0.169-tools"])
+def test_a_turn_is_also_known_by_its_trace(name: str) -> None:
+    read = capture(name)
+    turns = list(turns_of(read))
+
+    assert [turn for trace, turn in read.names.items() if "/" not in trace] == turns
+    assert all(read.names[f"{read.marks[0].session_id}/{trace}"] for trace in read.names if "/" not in trace)
+
+
+def test_a_trace_that_several_turns_share_names_none(rollout: Rollout) -> None:
+    rollout.started("t1").prompt().answer().complete("t1").started("t2").prompt()
+
+    assert rollout.read().names == {}
+
+
 def test_a_turn_that_a_later_one_left_open_ends_at_its_own_last_record() -> None:
     read = capture("0.169-process-killed")
     lost = next(mark for mark in read.marks if mark.phase == "interrupted")

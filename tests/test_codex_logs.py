@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.model import Mark
 
-DELTA = "app-server event: item/agentMessage/delta targeted_connections=1"
-
 RUNS = [
     # capture                        state        rule                               confidence
     ("0.142-compaction-rejected", "failed", "compaction.failed", "certain"),
@@ -95,6 +93,17 @@ def test_a_turn_that_a_dead_process_left_is_an_orphan_whatever_the_log_shows_of_
     assert (orphan.state, resumed.state) == ("orphaned", "healthy")
 
 
+def test_a_turn_without_a_rollout_is_judged_where_its_end_would_have_been_told(tmp_path: Path) -> None:
+    rules = []
+    for name in ("0.169-healthy", "0.169-no-event", "0.169-unsubscribed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        write_logs(folder / "logs_2.sqlite", recorded_rows(name))
+        rules += [verdict.rule for verdict in verdicts(folder)]
+
+    assert rules == ["healthy.completed", "model_stall.after_headers", "unknown.ends_not_on_file"]
+
+
 # -- what the rows say ----------------------------------------------------------------------------------------
 
 
@@ -154,46 +163,7 @@ def test_nothing_that_was_said_is_kept(tmp_path: Path) -> None:
     assert "hunter2" not in repr([*map(tuple, capture.marks), *map(astuple, capture.processes), *capture.rejects])
 
 
-# -- a stream that goes on ------------------------------------------------------------------------------------
-
-
-def streaming(deltas: int, noise: int = 0) -> list[LogRow]:
-    """Return a run that stops in its text, with deltas after it, one a second, and with later rows about nothing."""
-    rows = recorded_rows("0.169-stops-in-text")
-    item = next(row for row in rows if "Output item" in str(row[6]))
-    rows = [row for row in rows if row[0] <= item[0]]  # type: ignore[operator]
-    row_id, second, program = int(str(item[0])), int(str(item[1])), item[5]
-    for after in range(1, deltas + noise + 1):
-        body = DELTA if after <= deltas else None
-        target = "codex_app_server::outgoing_message" if body else "log"
-        rows.append([row_id + after, second + after, 0, target, None, program, body])
-    return rows
-
-
-def test_a_stream_that_goes_on_is_not_silent_however_long_it_lasts(tmp_path: Path) -> None:
-    home = recorded_home("0.169-stops-in-text", tmp_path, logs=False)
-    write_logs(home / "logs_2.sqlite", streaming(deltas=20))
-
-    assert verdicts(home)[-1].state == "healthy"
-
-
-def test_a_stream_is_silent_from_its_last_chunk_on(tmp_path: Path) -> None:
-    home = recorded_home("0.169-stops-in-text", tmp_path, logs=False)
-    write_logs(home / "logs_2.sqlite", streaming(deltas=10, noise=5))
-
-    (last,) = verdicts(home)
-
-    assert (last.rule, (last.age_ms or 0) // 1000) == ("model_stall.mid_stream", 5)
-    assert "after 10 chunks" in last.summary
-
-
-def test_a_stream_whose_rows_were_cut_is_not_called_silent_for_that_time(tmp_path: Path) -> None:
-    home = recorded_home("0.169-stops-in-text", tmp_path, logs=False)
-    rows = streaming(deltas=0, noise=12)
-    cut = [row for row in rows if row[4] is not None] + rows[-2:]
-    write_logs(home / "logs_2.sqlite", cut)
-
-    assert verdicts(home)[-1].state == "healthy"
+# -- rows that name no turn -----------------------------------------------------------------------------------
 
 
 def test_a_row_that_may_be_any_of_two_turns_is_given_to_neither(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telemetry_kit import MS, THREAD, TRACE, Exported, S, captured, last_turn, story
 from turnscope.attributes import ERROR_KIND
@@ -153,6 +155,24 @@ def test_two_turns_of_one_trace_are_told_apart_by_time() -> None:
 
     assert [mark.turn_id for mark in capture.marks if mark.phase == "upstream_completed"] == ["turn-1", "turn-2"]
     assert capture.names == {}
+
+
+def test_a_thread_that_a_turn_started_has_a_turn_of_its_own() -> None:
+    exported = Exported().prompt().response(3).ended(9)
+    exported.records += Exported(thread="helper").prompt(4).response(5).records
+
+    captures = exported.captures()
+
+    assert [{mark.turn_id for mark in capture.marks} for capture in captures] == [{"turn-1"}, {f"helper/{TRACE}"}]
+
+
+def test_records_that_name_no_trace_are_counted() -> None:
+    exported = Exported(trace="").prompt().response(3)
+
+    [capture] = exported.captures()
+
+    assert capture.marks == []
+    assert capture.left_alone == {"threads whose records name no trace": 1}
 
 
 def test_what_is_asked_for_while_a_thread_starts_is_no_turns() -> None:
@@ -426,3 +446,19 @@ def test_nothing_in_a_record_makes_it_raise() -> None:
 
     assert all(0 <= mark.at_ns < 1 << 63 for capture in captures for mark in capture.marks)
     assert [replace(process, horizon_ns=0) for capture in captures for process in capture.processes]
+
+
+@given(st.data())
+def test_damaged_records_never_raise(data: st.DataObject) -> None:
+    whole = Exported().started(limit=100).prompt().response(3, tokens=200).tool(4).response(6).ended(7).records
+    odd = st.none() | st.integers(-(1 << 70), 1 << 70) | st.text(max_size=30) | st.booleans() | st.floats()
+    exported = Exported()
+    for record in data.draw(st.lists(st.sampled_from(whole), max_size=40)):
+        names = data.draw(st.lists(st.sampled_from([*record.attrs, "error.message"]), max_size=3))
+        attrs = {**record.attrs, **{name: data.draw(odd) for name in names}}
+        exported.records.append(
+            record._replace(attrs=attrs, trace_id=data.draw(st.sampled_from(["", TRACE, "ef" * 16])))
+        )
+
+    for capture in exported.captures():
+        assert all(0 <= mark.at_ns < 1 << 63 for mark in capture.marks)

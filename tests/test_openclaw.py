@@ -49,8 +49,8 @@ def pairs(report: Report, turns: Iterable[dict[str, Any]]) -> Iterable[tuple[Any
 def fits(turn: Verdict, done: dict[str, Any]) -> bool:
     states = {done["expected_state"], *done.get("accept_states", ())}
     causes = {None, done.get("expected_cause"), *done.get("accept_causes", ())}
-    if "slow" in states or done.get("expected_cause") == "queue_blocked":
-        # The truth was written when it had waited for seconds; here it is judged much later.
+    if done.get("expected_cause") == "queue_blocked" or done["expected_state"] == "slow":
+        # The truth was written while the queue had waited, or the last retry had failed, for seconds.
         states.add("stuck")
     return turn.state in states and turn.cause in causes
 

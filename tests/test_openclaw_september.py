@@ -132,3 +132,12 @@ def test_a_timeline_alone_tells_the_whole_path(tmp_path: Path) -> None:
     ]
     verdict = verdict_of(judged(folder, now_s=1795227925 + LATER_S), "main")
     assert (verdict.state, verdict.rule, verdict.confidence) == ("stuck", "model_stall.after_headers", "likely")
+
+
+def test_a_timeline_of_which_only_the_headers_are_left_is_still_a_turn(tmp_path: Path) -> None:
+    folder = tmp_path / "timeline"
+    laid_out("2026.9.6/timeline", tmp_path).rename(folder)
+    whole = (folder / "timeline.jsonl").read_text("utf-8").splitlines()
+    (folder / "timeline.jsonl").write_text(next(line for line in whole if "provider.request.activity" in line) + "\n")
+
+    assert [mark.phase for mark in read(folder).marks] == ["accepted"]

@@ -233,7 +233,7 @@ def test_our_own_log_records_are_marks(tmp_path: Path) -> None:
 
     assert said(found["turn-1"]) == ("stuck", "model_stall", "model_stall.after_headers")
     assert found["turn-1"].session_id == "s"
-    assert said(found["turn-2"]) == ("healthy", None, "healthy.in_progress")
+    assert said(found["turn-2"]) == ("not_determinable", "unknown", "unknown.records_stop")
 
 
 def test_a_wrong_type_in_our_own_log_records_stops_nothing(tmp_path: Path) -> None:

@@ -348,3 +348,12 @@ def test_the_same_marks_in_any_order_give_each_turn_the_same_one_verdict(marks: 
 
 def test_each_rule_is_named_after_a_cause_or_a_state() -> None:
     assert {rule.name.partition(".")[0] for rule in RULES} <= {*CAUSES, *STATES}
+
+
+def test_a_call_that_may_wait_for_a_person_is_not_a_hanging_tool_however_long_it_lasts() -> None:
+    call = M("tool:a", "tool_call", 30, {"escalated": True})
+    day_ms = 86_400_000
+
+    assert judge([ACCEPTED, STARTED, call], now_ms=day_ms)["t1"] == ("waiting", None, "waiting.tool")
+    decided = judge([ACCEPTED, STARTED, call, M("tool:a", "approved", 40)], now_ms=day_ms)["t1"]
+    assert decided == ("stuck", "tool_hang", "tool_hang.no_result")

@@ -161,6 +161,8 @@ RULES: Final = (
     # nothing says why
     Rule("unknown.ends_not_on_file", 5, "this source does not write down when a turn ends",
          "Nothing to do, unless the user says that it hangs; newer versions record more.", ()),
+    Rule("unknown.records_stop", 5, "was going on when its records stop, after {phase}; whether its process still lives is "
+         "not on file", "Look whether its process lives, or read its records again: they show what came next.", ()),
     Rule("unknown.other_error", 90, "failed: {error}", "Look at the evidence; the kind of error tells no more.", ()),
     Rule("unknown.failed_without_reason", 90, "failed, and the reason is not on file",
          "Look at the program's own log at that time.", ()),

@@ -19,6 +19,7 @@ ROLLOUT: Final = "rollout"
 HOME: Final = "rollout + log database"
 TELEMETRY: Final = "rollout + OTLP"
 TELEMETRY_ALONE: Final = "OTLP alone"
+ALL: Final = "rollout + log database + OTLP"
 GATEWAY: Final = "gateway's own files"
 
 _WHICH_TURN: Final = {"i_orphan_kill_resume": 0}
@@ -67,9 +68,9 @@ class Labelled(NamedTuple):
             return
         if self.level in {ROLLOUT, TELEMETRY}:
             _copy(self.folder / "home" / "sessions", target / "sessions")
-        elif self.level == HOME:
+        elif self.level in {HOME, ALL}:
             _copy(self.folder / "home", target)
-        if self.level in {TELEMETRY, TELEMETRY_ALONE}:
+        if self.level in {TELEMETRY, TELEMETRY_ALONE, ALL}:
             unwrap(self.folder / "otlp.jsonl.gz", target)
 
 
@@ -82,6 +83,8 @@ def codex(data: Path) -> Iterator[Labelled]:
         if any((folder / "home").glob("logs_*.sqlite")):
             levels.append((HOME, "rollout+logdb"))
         if (folder / "otlp.jsonl.gz").exists():
+            if len(levels) > 1:
+                levels.append((ALL, "rollout+logdb"))
             levels += [(TELEMETRY, "rollout+otlp"), (TELEMETRY_ALONE, "rollout+otlp")]
         for level, accepted in levels:
             # Without spans, a turn that ended without a word looks like one that goes on.

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.expected import FAILURES, STALLS, expected
-from lab.home import LEVELS, Level
+from lab.home import LEVELS
 from lab.scenarios import CASES, SCENARIOS, Case
 
 if TYPE_CHECKING:
+    from lab.home import Level
     from lab.stage import Moment, Stage
     from turnscope_analyzer.model import Evidence, Report, Verdict
 
-CHECKED: tuple[Level, ...] = ("rollout", "logdb")
-"""The levels whose records the analyzer understands: of the others nothing is asked yet."""
-
 
 @pytest.mark.lab
-@pytest.mark.parametrize("level", CHECKED)
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_was_injected_is_told(stage: Stage, case: Case, level: Level) -> None:
     run = stage.run(case)
@@ -54,17 +52,6 @@ def test_nothing_is_put_aside_and_evidence_points_at_records(stage: Stage, case:
 
         assert report.rejects == ()
         assert [evidence for evidence in pointed if not begins_a_line(evidence)] == []
-
-
-@pytest.mark.lab
-@pytest.mark.parametrize("level", [level for level in LEVELS if level not in CHECKED])
-def test_a_level_that_is_not_checked_shows_no_more_than_the_rollout(stage: Stage, level: Level) -> None:
-    """Fails when the analyzer has learnt to read it: name it in CHECKED then, and all verdicts on it are checked."""
-    case = next(case for case in CASES if case.scenario.name == "headers only" and case.driver == "app-server")
-
-    [told] = verdicts(stage.run(case).reports["alive", level])
-
-    assert (told.state, told.cause) not in expected(case, "alive", level)[0]
 
 
 def test_every_expectation_is_for_a_scenario() -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope.phases import PHASE
 from turnscope_analyzer.model import Capture, Reject
-from turnscope_analyzer.sources.codex.database import MAGIC
 from turnscope_analyzer.sources.codex.locks import is_lock, read_lock
 from turnscope_analyzer.sources.codex.logs import is_log_database, read_logs
 from turnscope_analyzer.sources.codex.rollout import is_rollout, open_files, read_rollout
 from turnscope_analyzer.sources.codex.stores import Told, is_store, read_store
+from turnscope_analyzer.sources.snapshot import MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

@@ -11,10 +11,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
-from turnscope_analyzer.sources.codex.database import UNREADABLE, snapshot, why
 from turnscope_analyzer.sources.codex.logrows import iter_rows
 from turnscope_analyzer.sources.codex.program import Program
 from turnscope_analyzer.sources.rejects import Rejects
+from turnscope_analyzer.sources.snapshot import UNREADABLE, snapshot, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _process(process_id: str, turn: LogTurn, program: Program, file: str) -> Pro
         file=file,
         # What is missing there may only not have been written yet; `join` looks how far it reaches.
         shows_requests=True,
-        shows_ends=turn.loads,
+        shows_ends=program.shows_end(turn),
         detail=DETAIL,
     )
 

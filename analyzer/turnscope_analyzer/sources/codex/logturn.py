@@ -28,7 +28,8 @@ _STREAM: Final = ("upstream_sent", "response_headers", "first_event", "first_ite
 class LogTurn:
     """The marks of one turn, fed with what its rows mean.
 
-    ``over``: the program has told its clients of the end. ``loads`` is no turn but a thread that a client waits for.
+    ``over``: the program has told its clients of the end. ``detached``: its client no longer wants to hear of it.
+    ``loads`` is no turn but a thread that a client waits for.
     """
 
     def __init__(self, turn_id: str, thread_id: str) -> None:
@@ -37,7 +38,7 @@ class LogTurn:
         self.marks = Drafts()
         self.loads = False
         self.over = False
-        self._detached = False
+        self.detached = False
         self._asked: Row | None = None
         self._compacting = False
         self._request = 0
@@ -180,22 +181,22 @@ class LogTurn:
 
     def detach(self, row: Row) -> None:
         """Take in that the client no longer wants to hear of the turn; it had asked for it."""
-        if self._asked is not None and not (self.over or self._detached):
-            self._detached = True
+        if self._asked is not None and not (self.over or self.detached):
+            self.detached = True
             self.marks.mark(self._asked, CLIENT_LANE, "renderer_attached")
             self.marks.mark(row, CLIENT_LANE, "renderer_detached")
 
     def attach(self, row: Row) -> None:
         """Take in that the client looks at the turn's thread again."""
-        if self._detached:
-            self._detached = False
+        if self.detached:
+            self.detached = False
             self.marks.mark(row, CLIENT_LANE, "renderer_attached")
 
     def finish(self, last_ns: int, *, heard: bool) -> None:
         """Say of the phase that is open when the rows end, at *last_ns*, what came in it as far as it was *heard*."""
         if not self.streams or self._phase is None:
             return
-        if self._detached or not heard:
+        if self.detached or not heard:
             # Nobody is told of the stream any more, or the rows are gone: whether it goes on is not on file.
             self._phase.tell(live_chunks=max(self._chunks, 1), live_progress_at=last_ns)
         elif self._chunks:

@@ -47,7 +47,7 @@ class Program:
 
     def __init__(self) -> None:
         self.last_ns = 0
-        self._heard = False
+        self._heard_ns: int | None = None
         self._turns: dict[str, LogTurn] = {}
         self._current: dict[str, LogTurn] = {}
         self._submitted: dict[str, Row] = {}
@@ -59,9 +59,9 @@ class Program:
     def feed(self, row: Row) -> None:
         """Take the next row in."""
         self.last_ns = max(self.last_ns, row.at_ns)
-        if row.thread_id is None and not self._heard:
+        if row.thread_id is None and self._heard_ns is None:
             # Rows without a thread are cut first; where a turn is older than what is left, they were.
-            self._heard = True
+            self._heard_ns = row.at_ns
             for turn in self._current.values():
                 turn.heard_from(row)
         if heard := _HEARD.get(row.target):
@@ -78,7 +78,7 @@ class Program:
     def finish(self) -> Iterator[LogTurn]:
         """Give the turns, and with them a thread that was still being loaded when the rows end."""
         for turn in self._turns.values():
-            turn.finish(self.last_ns, heard=self._heard)
+            turn.finish(self.last_ns, heard=self._heard_ns is not None)
             yield turn
         if self._resuming is not None:
             yield self._resuming
@@ -95,6 +95,13 @@ class Program:
                 before.attach(row)
             self._turns[turn_id] = self._current[thread_id] = turn
         return turn
+
+    def shows_end(self, turn: LogTurn) -> bool:
+        """Tell whether the rows would show it if *turn* had ended: it alone could, and its client is told."""
+        if turn.loads:
+            return True
+        heard = self._heard_ns is not None and self._heard_ns <= turn.marks[-1].at_ns
+        return heard and not turn.detached and turn is self.only(lambda other: not other.over)
 
     def only(self, among: Callable[[LogTurn], bool]) -> LogTurn | None:
         """Return the turn of which *among* is true if there is just one."""

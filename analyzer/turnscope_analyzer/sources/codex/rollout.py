@@ -84,7 +84,7 @@ def read_rollout(
             )
         )
     capture.marks.extend(_marks(turns, thread_id, str(path)))
-    capture.names.update(_names(turns))
+    capture.names.update(_names(turns, thread_id))
     return capture
 
 
@@ -154,14 +154,18 @@ def _marks(turns: list[Turn], thread_id: str, file: str) -> Iterator[Mark]:
         )
 
 
-def _names(turns: list[Turn]) -> dict[str, str]:
-    """Return the traces that hold one turn, each with that turn: telemetry may know it by that name alone."""
+def _names(turns: list[Turn], thread_id: str) -> dict[str, str]:
+    """Return the traces that hold one turn, each with that turn: telemetry may know it by that name alone.
+
+    Each has two names: one trace may hold the turns of several threads, where one started the others.
+    """
     names: dict[str, str | None] = {}
     for turn in turns:
         if turn.trace_id is not None and not turn.made:
             # One trace may go on over many turns where whoever started Codex gave it its own.
             names[turn.trace_id] = None if turn.trace_id in names else turn.turn_id
-    return {trace_id: turn_id for trace_id, turn_id in names.items() if turn_id is not None}
+    known = {trace_id: turn_id for trace_id, turn_id in names.items() if turn_id is not None}
+    return known | {f"{thread_id}/{trace_id}": turn_id for trace_id, turn_id in known.items()}
 
 
 def _process_id(thread_id: str, *, made: bool, mixed: bool) -> str:

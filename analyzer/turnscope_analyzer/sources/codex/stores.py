@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.model import Capture, Finding, Reject
-from turnscope_analyzer.sources.codex.database import UNREADABLE, snapshot, why
+from turnscope_analyzer.sources.snapshot import UNREADABLE, snapshot, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ is still open only by its children. So the absence of a request is proof only wh
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Process
@@ -17,7 +17,7 @@ from turnscope_analyzer.sources.codex.traces import Trace, turn_of
 from turnscope_analyzer.sources.otlp.records import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from turnscope_analyzer.sources.otlp.records import Attribute, LogRecord
 
@@ -123,19 +123,25 @@ class _Service:
 
     def captures(self) -> Iterator[Capture]:
         samples = any(trace.shows_sampling for trace in self._traces.values())
+        spans_until_ns = max((trace.until_ns for trace in self._traces.values()), default=0)
+        traces: dict[str, dict[str, Trace]] = defaultdict(dict)
         for trace_id, trace in self._traces.items():
             trace.shows_sampling = samples
             if (thread_id := self._thread_of.get(trace_id)) is not None:
+                traces[thread_id][trace_id] = trace
                 self._threads[thread_id].reach(trace.until_ns, trace.record[0])
+        untraced = sum(not any(event.trace_id for event in thread.events) for thread in self._threads.values())
+        if untraced:
+            yield Capture(left_alone=Counter({"threads whose records name no trace": untraced}))
         for thread_id, thread in self._threads.items():
-            turns = [turn for turn in self._turns(thread_id, thread) if turn.marks]
+            turns = [turn for turn in self._turns(thread_id, thread, traces[thread_id]) if turn.marks]
             if turns:
-                yield self._capture(thread_id, thread, turns)
+                yield self._capture(thread_id, thread, turns, _names(traces[thread_id]), spans_until_ns)
 
-    def _turns(self, thread_id: str, thread: _Thread) -> Iterator[Told]:
-        """Yield the thread's turns."""
-        traces = self._main_traces(thread_id)
-        events: dict[str, list[Event]] = {turn_id: [] for turn_id in traces}
+    def _turns(self, thread_id: str, thread: _Thread, traces: Mapping[str, Trace]) -> Iterator[Told]:
+        """Yield the thread's turns; *traces* are its own, by their ids."""
+        main = _main_traces(traces.values())
+        events: dict[str, list[Event]] = {turn_id: [] for turn_id in main}
         outside: set[str] = set()
         trace_id, limit = "", None
         for event in sorted(thread.events, key=lambda event: event.at_ns):
@@ -145,33 +151,34 @@ class _Service:
                 continue
             # A stream's events have no trace: they belong to the request before them. One thread runs one turn.
             trace_id = event.trace_id or trace_id
-            trace = self._traces.get(trace_id)
-            turn_id = (trace.turn_at(event.at_ns) if trace else None) or trace_id
-            events.setdefault(turn_id, []).append(event)
+            events.setdefault(self._turn_id(thread_id, trace_id, event.at_ns), []).append(event)
         for turn_id, told in events.items():
             # What is asked for while a thread starts is no turn's.
             if turn_id and (turn_id not in outside or any(event.name == "user_prompt" for event in told)):
                 yield Told(
                     turn_id,
                     thread_id,
-                    trace=traces.get(turn_id) or self._traces.get(turn_id),
+                    trace=main.get(turn_id) or traces.get(turn_id),
                     events=told,
                     limit=limit,
                     interrupt=self._interrupts.get(turn_id),
                 )
 
-    def _main_traces(self, thread_id: str) -> dict[str, Trace]:
-        """Return the thread's turns that spans name, each with its trace: some of its tools have others."""
-        mine = [trace for known, trace in self._traces.items() if self._thread_of.get(known) == thread_id]
-        mine.sort(key=lambda trace: bool(trace.ended or trace.accepted))
-        return {turn_id: trace for trace in mine for turn_id in trace.turns}
+    def _turn_id(self, thread_id: str, trace_id: str, at_ns: int) -> str:
+        """Return the turn that a thread was in; named after the trace where no span names it."""
+        if self._thread_of.get(trace_id, thread_id) != thread_id:
+            # A thread that another one's turn started, within the same trace.
+            return f"{thread_id}/{trace_id}"
+        trace = self._traces.get(trace_id)
+        return (trace.turn_at(at_ns) if trace else None) or trace_id
 
-    def _capture(self, thread_id: str, thread: _Thread, turns: list[Told]) -> Capture:
-        spans_until_ns = max((trace.until_ns for trace in self._traces.values()), default=0)
+    def _capture(
+        self, thread_id: str, thread: _Thread, turns: list[Told], names: dict[str, str], spans_until_ns: int
+    ) -> Capture:
         turns.sort(key=lambda turn: turn.since_ns)
         for turn, after in itertools.pairwise(turns):
             turn.end_before(after, spans=spans_until_ns > 0)
-        capture = Capture(names=self._names(thread_id))
+        capture = Capture(names=names)
         for settled in (True, False):
             told = [turn for turn in turns if turn.settled(spans_until_ns) is settled]
             if not told:
@@ -199,7 +206,13 @@ class _Service:
             detail=_DETAIL,
         )
 
-    def _names(self, thread_id: str) -> dict[str, str]:
-        """Return the traces that hold one turn, each with that turn."""
-        mine = (known for known, owner in self._thread_of.items() if owner == thread_id and known in self._traces)
-        return {known: next(iter(self._traces[known].turns)) for known in mine if len(self._traces[known].turns) == 1}
+
+def _main_traces(traces: Iterable[Trace]) -> dict[str, Trace]:
+    """Return the turns that spans name, each with its trace: some of its tools have others."""
+    ranked = sorted(traces, key=lambda trace: bool(trace.ended or trace.accepted))
+    return {turn_id: trace for trace in ranked for turn_id in trace.turns}
+
+
+def _names(traces: Mapping[str, Trace]) -> dict[str, str]:
+    """Return the traces that hold one turn, each with that turn."""
+    return {known: next(iter(trace.turns)) for known, trace in traces.items() if len(trace.turns) == 1}

@@ -6,11 +6,7 @@ Copying the file alone, or opening it as immutable, would lose every row since t
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-import tempfile
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from turnscope_analyzer.sources.openclaw.errors import failure_of
@@ -19,14 +15,15 @@ from turnscope_analyzer.sources.openclaw.records import Entry, Where, ms_ns, par
 from turnscope_analyzer.sources.openclaw.rows import row_of
 from turnscope_analyzer.sources.openclaw.trajectory import feed_trajectory
 from turnscope_analyzer.sources.opened import unpack_zstd
+from turnscope_analyzer.sources.snapshot import UNREADABLE, snapshot, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from turnscope_analyzer.sources.openclaw.folder import Folder
     from turnscope_analyzer.sources.rejects import Rejects
 
-_TRIES: Final = 4
 _EVENT_BYTES: Final = 4 << 20
 """No event that OpenClaw writes is larger, unpacked."""
 
@@ -39,7 +36,7 @@ _TRAJECTORY: Final = "SELECT rowid, event_json FROM trajectory_runtime_events"
 _PENDING: Final = "SELECT rowid, session_key, session_id, run_id, state, accepted_at FROM session_pending_inputs"
 _BOOTS: Final = "SELECT rowid, pid, started_at_ms, completed_at_ms FROM gateway_boot_lifecycle"
 _AUDIT: Final = (
-    "SELECT sequence, occurred_at, action, status, run_id, session_key, session_id, tool_call_id, tool_name, error_code"
+    "SELECT rowid, occurred_at, action, status, run_id, session_key, session_id, tool_call_id, tool_name, error_code"
     " FROM audit_events WHERE run_id IS NOT NULL"
 )
 _TASKS: Final = "SELECT count(*) FROM task_runs"
@@ -52,7 +49,7 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
         OSError: The file cannot be copied. Bad content never raises, it goes into *rejects*.
     """
     file = str(path)
-    with _opened(path) as store:
+    with snapshot(path) as store:
         for number, key, text, valid in _select(store, _ROWS, rejects):
             content = parsed(text)
             row = row_of(_text(key), content, Where(file, number), valid=valid != 0) if content is not None else None
@@ -87,7 +84,7 @@ def read_state_store(path: Path, folder: Folder, rejects: Rejects) -> None:
         OSError: The file cannot be copied. Bad content never raises, it goes into *rejects*.
     """
     file = str(path)
-    with _opened(path) as store:
+    with snapshot(path) as store:
         for number, pid, started, completed in _select(store, _BOOTS, rejects):
             started_ns = ms_ns(started)
             if started_ns is None:
@@ -120,52 +117,17 @@ def _audited(at_ns: int, where: Where, action: str, status: str, about: list[Any
     return Entry(at_ns, what, "audit", where, attrs | (failure_of(code) if code else {}))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    with tempfile.TemporaryDirectory(prefix="turnscope-") as name:
-        copy = Path(name, "copy.sqlite")
-        _copy(path, copy)
-        store = sqlite3.connect(copy)
-        # A string that is no UTF-8 must not stop the rows behind it.
-        store.text_factory = bytes
-        try:
-            yield store
-        finally:
-            store.close()
-
-
-def _copy(path: Path, copy: Path) -> None:
-    """Copy the database with what is not yet checkpointed; again where its writer went on meanwhile."""
-    parts = [(path.with_name(path.name + ending), copy.with_name(copy.name + ending)) for ending in ("", "-wal")]
-    for _ in range(_TRIES):
-        before = [_stamp(part) for part, _ in parts]
-        for part, to in parts:
-            if part.exists():
-                shutil.copyfile(part, to)
-        if before == [_stamp(part) for part, _ in parts]:
-            break
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
 def _select(store: sqlite3.Connection, query: str, rejects: Rejects) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of *query* as far as they can be read; none where this version has no such table."""
+    # A string that is no UTF-8 must not stop the rows behind it.
+    store.text_factory = bytes
     try:
         yield from store.execute(query)
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
-            rejects.add(0, f"the database cannot be read: {error}")
-    except (sqlite3.DatabaseError, OverflowError) as error:
-        rejects.add(0, f"the database is damaged: {error}")
-    except UnicodeDecodeError:
-        # SQLite's own message quotes a name from the damaged schema.
-        rejects.add(0, "the database is damaged: its schema has a name that is no text")
+            rejects.add(0, why(error))
+    except UNREADABLE as error:
+        rejects.add(0, why(error))
 
 
 def _text(value: object) -> str:

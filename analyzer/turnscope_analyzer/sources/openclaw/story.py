@@ -72,7 +72,7 @@ class _Story:
         self._last_failure_ns = 0
         self._own_calls = any(entry.what == "call" for entry in self.entries)
         accepted = turn.accepted()
-        first = accepted or self.entries[0]
+        first = accepted or (self.entries or turn.entries)[0]
         self._mark(first, "turn", "accepted", late=None if accepted else True)
         self._started = False
         if turn.behind:

@@ -50,8 +50,8 @@ class Agents:
         self._services.learn(service, node)
         trace = self._traces[record.trace_id]
         known = trace.get(node.span_id)
-        if known is None or _worth(node) > _worth(known):
-            trace[node.span_id] = node
+        # Of two that say as much, always the same one: files may come in any order.
+        trace[node.span_id] = node if known is None else max(known, node, key=lambda one: (_worth(one), repr(one)))
         return True
 
     def captures(self) -> Iterator[Capture]:
@@ -60,7 +60,7 @@ class Agents:
         alone = self._without_trace
         processes: dict[str, Process] = {}
         marks: list[Mark] = []
-        for trace_id, nodes in self._traces.items():
+        for trace_id, nodes in sorted(self._traces.items()):
             turns = turns_of(nodes, self._services.with_models)
             # Spans without a role are the plumbing of the turns in their trace.
             alone += 0 if turns else len(nodes)

@@ -146,7 +146,7 @@ def session_of(attrs: Mapping[str, Attribute]) -> str:
 
 def is_pending(span: Span) -> bool:
     """Tell whether *span* only announces its parent, which has begun; Logfire sends such ones."""
-    return span.attrs.get("logfire.span_type") == _PENDING
+    return span.parent_id != "" and span.attrs.get("logfire.span_type") == _PENDING
 
 
 def _role_of(span: Span) -> Role | None:

@@ -17,7 +17,8 @@ WITH lines AS (
             proc: 'VARCHAR',
             attrs: 'STRUCT(
                 error_type VARCHAR, purpose VARCHAR, step BIGINT, result VARCHAR, cursor BIGINT,
-                chunks BIGINT, progress_at BIGINT, max_gap BIGINT, resumed BOOLEAN, recovered BOOLEAN
+                chunks BIGINT, progress_at BIGINT, max_gap BIGINT, resumed BOOLEAN, recovered BOOLEAN,
+                escalated BOOLEAN
             )'
         },
         format = 'newline_delimited',

@@ -8,7 +8,8 @@
 -- grain:   one row per turn that this cause can claim
 --
 -- Neither queued nor started nor rejected. Certain once the process that accepted it said goodbye: nobody is left
--- who could start it. One that was started late was not dropped. Where it cannot be told whether that process lives, it may as well have died with the message.
+-- who could start it. One that was started late was not dropped. Where it cannot be told whether that process lives,
+-- it may as well have died with the message.
 SELECT
     standing.turn_id AS turn_id,
     CASE

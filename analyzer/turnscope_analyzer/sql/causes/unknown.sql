@@ -14,6 +14,7 @@ SELECT
         WHEN standing.state = 'failed' AND standing.error_type IS NOT NULL THEN 'unknown.other_error'
         WHEN standing.state = 'failed' THEN 'unknown.failed_without_reason'
         WHEN NOT turns.shows_requests AND standing.state = 'not_determinable' THEN 'unknown.requests_not_on_file'
+        WHEN standing.state = 'not_determinable' THEN 'unknown.records_stop'
         WHEN NOT turns.shows_requests THEN 'unknown.stall_or_transport'
         ELSE 'unknown.unexplained'
     END AS rule,

@@ -1,6 +1,7 @@
 -- turn_phases: every phase of a turn with what came next, on its lane and in its turn.
 -- reads:   marks(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, purpose, step, error_type)
--- reads:   marks(chunks, max_gap, resumed, recovered, live_chunks, progress_at, live_progress_at, live_keepalives)
+-- reads:   marks(chunks, max_gap, resumed, recovered, escalated)
+-- reads:   marks(live_chunks, progress_at, live_progress_at, live_keepalives)
 -- reads:   vocabulary(phase, terminal)
 -- column:  turn_id VARCHAR          -- the turn
 -- column:  lane VARCHAR             -- the lane
@@ -11,6 +12,7 @@
 -- column:  process_id VARCHAR       -- the process that wrote it
 -- column:  error_type VARCHAR       -- why it failed, NULL where it did not or does not say
 -- column:  resumed BOOLEAN          -- the turn goes on in another process from here
+-- column:  escalated BOOLEAN        -- it may wait for a person, which is not on file
 -- column:  terminal BOOLEAN         -- the phase ends its lane
 -- column:  purpose VARCHAR          -- turn or compaction, of the lane's request; a compaction serves itself
 -- column:  step BIGINT              -- of the lane's request, NULL where there is none
@@ -32,6 +34,7 @@ SELECT
     mark.process_id,
     mark.error_type,
     coalesce(mark.resumed, FALSE) AS resumed,
+    coalesce(mark.escalated, FALSE) AS escalated,
     word.terminal,
     CASE WHEN mark.lane_kind = 'compaction' THEN 'compaction' ELSE max(mark.purpose) OVER lane_order END AS purpose,
     max(mark.step) OVER lane_order AS step,

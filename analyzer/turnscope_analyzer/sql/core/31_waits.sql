@@ -1,5 +1,5 @@
 -- waits: what each turn that has not ended waits in.
--- reads:   turn_phases(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, error_type, terminal, own)
+-- reads:   turn_phases(turn_id, lane, lane_kind, phase, at_ns, seq, process_id, error_type, terminal, own, escalated)
 -- reads:   turn_phases(purpose, step, live_progress_at_ns, live_keepalives, turn_next_ns, lane_next_ns)
 -- reads:   lives(turn_id, ended_phase, closing_ns)
 -- reads:   vocabulary(phase, wait_rank)
@@ -11,6 +11,7 @@
 -- column:  seq BIGINT            -- the mark that opened it
 -- column:  process_id VARCHAR    -- the process that would have to go on
 -- column:  error_type VARCHAR    -- what that mark complains of
+-- column:  escalated BOOLEAN     -- it may wait for a person, which is not on file
 -- column:  purpose VARCHAR       -- of the request it belongs to
 -- column:  step BIGINT           -- of that request
 -- column:  keepalives BIGINT     -- signs of life of the connection; they are not progress
@@ -27,6 +28,7 @@ WITH candidates AS (
         phase.seq,
         phase.process_id,
         phase.error_type,
+        phase.escalated,
         phase.purpose,
         phase.step,
         phase.live_progress_at_ns,
@@ -64,6 +66,7 @@ SELECT
     wait.seq,
     wait.process_id,
     wait.error_type,
+    wait.escalated,
     wait.purpose,
     wait.step,
     wait.live_keepalives AS keepalives

@@ -2,7 +2,7 @@
 -- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, worked_ns, recovered_ns)
 -- reads:   turn_phases(turn_id, process_id, own, turn_next_ns)
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
--- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, purpose, step, keepalives)
+-- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, escalated, purpose, step, keepalives)
 -- reads:   ages(turn_id, age_ns, slow_after_ns, stuck_after_ns)
 -- reads:   gaps(turn_id, lane, phase, since_ns, gap_ns, overdue, seq, purpose)
 -- reads:   failures(turn_id, lane, phase, at_ns, seq, error_type, purpose, failed_attempts)
@@ -29,6 +29,7 @@
 -- column:  wait_silent_ns BIGINT     -- since when without progress
 -- column:  wait_seq BIGINT           -- the mark that opened it
 -- column:  wait_error VARCHAR        -- what that mark complains of
+-- column:  wait_escalated BOOLEAN    -- it may wait for a person, which is not on file
 -- column:  wait_purpose VARCHAR      -- of the request it belongs to
 -- column:  wait_step BIGINT          -- of that request
 -- column:  keepalives BIGINT         -- signs of life of the connection
@@ -80,6 +81,7 @@ SELECT
     wait.silent_ns AS wait_silent_ns,
     wait.seq AS wait_seq,
     wait.error_type AS wait_error,
+    wait.escalated AS wait_escalated,
     wait.purpose AS wait_purpose,
     wait.step AS wait_step,
     wait.keepalives,

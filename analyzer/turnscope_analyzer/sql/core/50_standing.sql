@@ -1,6 +1,6 @@
 -- standing: the state of each turn, and the wait or failure that decides it.
 -- reads:   turns(turn_id, fate, horizon_ns, shows_requests, shows_ends, ended_phase, ended_ns, ended_seq, recovered_ns)
--- reads:   turns(worked_ns, wait_lane, wait_phase, wait_since_ns, wait_seq, wait_purpose, wait_error)
+-- reads:   turns(worked_ns, wait_lane, wait_phase, wait_since_ns, wait_seq, wait_purpose, wait_error, wait_escalated)
 -- reads:   turns(age_ns, slow_after_ns, stuck_after_ns, gap_lane, gap_phase, gap_since_ns, gap_ns, gap_overdue)
 -- reads:   turns(gap_seq, gap_purpose)
 -- reads:   turns(failure_lane, failure_phase, failure_ns, failure_seq, failure_error, failure_purpose)
@@ -20,7 +20,9 @@
 -- grain:   one row per turn
 --
 -- Where requests are not on file and nobody knows whether the process lives, silence before a response tells nothing:
--- the process may be long gone.
+-- the process may be long gone. So may that of a turn whose records stop while all is well.
+--
+-- A call that may need a person's approval waits for that, however long: programs do not write down that they ask.
 --
 -- A client is told from one that has seen enough by its cursor; without one, by work that went on after it had left.
 WITH looked AS (
@@ -61,6 +63,7 @@ judged AS (
             WHEN looked.cancel = 'cancelled' THEN 'cancelled'
             WHEN looked.fate IN ('killed', 'ended') THEN 'orphaned'
             WHEN looked.wait_phase IN ('awaiting_approval', 'awaiting_quota') THEN 'waiting'
+            WHEN looked.in_tool AND looked.wait_escalated THEN 'waiting'
             WHEN looked.fate = 'unknown'
                 AND NOT looked.shows_requests
                 AND looked.wait_phase IN ('started', 'upstream_failed')
@@ -69,7 +72,7 @@ judged AS (
                 THEN 'not_determinable'
             WHEN looked.overdue THEN 'stuck'
             WHEN looked.in_tool THEN 'waiting'
-            WHEN looked.fate = 'unknown' AND NOT looked.shows_requests AND NOT looked.late THEN 'not_determinable'
+            WHEN looked.fate = 'unknown' AND NOT looked.late THEN 'not_determinable'
             WHEN looked.unseen THEN 'stuck'
             WHEN looked.late THEN 'slow'
             ELSE 'healthy'

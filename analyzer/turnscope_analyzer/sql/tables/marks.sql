@@ -20,6 +20,7 @@ CREATE TABLE marks (
     max_gap BIGINT,
     resumed BOOLEAN,
     recovered BOOLEAN,
+    escalated BOOLEAN,
     live_chunks BIGINT,
     live_progress_at BIGINT,
     live_keepalives BIGINT,

@@ -1,4 +1,4 @@
-"""A database of a Codex home, read as it stands without its owner noticing.
+"""A SQLite database of another program, read as it stands without its owner noticing.
 
 A live database is never opened: in WAL mode even a reader writes, into the shared index, and holds up the owner's
 checkpoints. A copy of the file and its log is opened instead; a copy that a checkpoint has torn is made again.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"SQLite format 3\0"
 
-UNREADABLE: Final = (OSError, sqlite3.Error)
+UNREADABLE: Final = (OSError, OverflowError, sqlite3.Error, UnicodeDecodeError)
 """What opening a database, or asking it something, can raise."""
 
 _TRIES: Final = 5
@@ -34,7 +34,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         OSError: It cannot be copied, or it changed each time while it was being copied.
-        sqlite3.Error: It is damaged; also raised by any later query. `why` words both.
+        sqlite3.Error: It is damaged; raised by any later query as well, as is the rest of ``UNREADABLE``.
     """
     with tempfile.TemporaryDirectory(prefix="turnscope-") as folder:
         copy = _copy(path, Path(folder))
@@ -43,9 +43,12 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
             yield connection
 
 
-def why(error: OSError | sqlite3.Error) -> str:
-    """Return what a reject says of *error*; neither kind quotes what is stored."""
-    return f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+def why(error: Exception) -> str:
+    """Return what a reject says of an error in ``UNREADABLE``, without what is stored."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    # SQLite's own message may quote a name from a damaged schema.
+    return f"cannot be read: {'a name that is no text' if isinstance(error, UnicodeDecodeError) else error}"
 
 
 def _copy(path: Path, folder: Path) -> Path:

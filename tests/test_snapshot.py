@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from turnscope_analyzer.sources.codex.database import snapshot, why
+from turnscope_analyzer.sources.snapshot import snapshot, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +99,7 @@ def test_a_copy_that_was_torn_is_made_again(tmp_path: Path, monkeypatch: pytest.
                 with sqlite3.connect(path) as other:
                     other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-        monkeypatch.setattr("turnscope_analyzer.sources.codex.database.shutil", _With(copy_and_meet_a_checkpoint))
+        monkeypatch.setattr("turnscope_analyzer.sources.snapshot.shutil", _With(copy_and_meet_a_checkpoint))
 
         assert numbers(path) == [1]
 
@@ -116,7 +116,7 @@ def test_a_database_that_never_holds_still_is_given_up(tmp_path: Path, monkeypat
         shutil.copyfile(source, target)
         os.utime(path, ns=(0, next(ticks)))
 
-    monkeypatch.setattr("turnscope_analyzer.sources.codex.database.shutil", _With(copy_and_meet_a_write))
+    monkeypatch.setattr("turnscope_analyzer.sources.snapshot.shutil", _With(copy_and_meet_a_write))
 
     with pytest.raises(OSError, match="changed each time") as raised, snapshot(path):
         pass
