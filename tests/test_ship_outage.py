@@ -84,7 +84,11 @@ def test_an_outage_loses_no_span_and_sends_none_twice(
 
 @pytest.mark.parametrize(("kind", "mode"), FAULTS, ids=lambda value: getattr(value, "protocol", value))
 def test_shutdown_does_not_wait_and_the_next_one_sends_the_rest(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: type[HttpCollector], mode: str
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: type[HttpCollector],
+    mode: str,
 ) -> None:
     collector = begin(kind, mode)
     point_at(collector, monkeypatch)
@@ -107,6 +111,7 @@ def test_shutdown_does_not_wait_and_the_next_one_sends_the_rest(
         collector.close()
 
     assert took < SHUTDOWN_S
+    assert "CANCELLED" not in caplog.text
     assert not second.failure
     assert sorted(collector.ids()) == ids_of(folder)
     # Slow: the collector took the batch that was under way, and nobody waited for its receipt.

@@ -249,6 +249,8 @@ class Delivery:
 
     def _tell(self, receipt: Receipt) -> None:
         """Say once that the collector is away, and that it is back; say each refusal."""
+        if self._aborted:
+            return  # it was cut off here, and says nothing about the collector
         self.receipt = receipt
         away = not receipt.settles
         if away and not self._is_away:
