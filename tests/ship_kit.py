@@ -78,6 +78,14 @@ def records_of(folder: Path) -> ExportLogsServiceRequest:
     return message_of(events)
 
 
+def by_name(spans: list[ReadableSpan]) -> dict[str, ReadableSpan]:
+    return {span.name: span for span in spans}
+
+
+def attributes(span: ReadableSpan) -> dict[str, Any]:
+    return dict(span.attributes or {})
+
+
 def ids_of(folder: Path) -> list[str]:
     """Return the ids of the spans that a journal makes, sorted."""
     return sorted(f"{span.context.span_id:016x}" for span in spans_of(folder))

@@ -13,7 +13,6 @@ import turnscope
 from collector_kit import GrpcCollector, HttpCollector, wait_until
 from helpers import run_python
 from ship_kit import FAST, ids_of, journal, point_at, spans_of
-from turnscope.ship.receipt import of_grpc, of_http, retry_after_s
 from turnscope.ship.settings import settings_for
 from turnscope.ship.shipper import Shipper
 from turnscope_analyzer.cli import EXIT_ERROR, EXIT_OK, main
@@ -269,49 +268,3 @@ def test_an_endpoint_is_shown_without_its_credentials(tmp_path: Path, monkeypatc
     assert collector.url in done.output
     assert "secret" not in done.output
     assert len(collector.spans) == len(spans_of(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "settles", "holds"),
-    [
-        (200, "accepted", True, False),
-        (204, "accepted", True, False),
-        (301, "redirected", False, True),
-        (400, "refused", True, False),
-        (401, "refused", False, True),
-        (404, "refused", False, True),
-        (413, "refused", True, False),
-        (429, "retryable", False, False),
-        (500, "refused", False, True),
-        (502, "retryable", False, False),
-        (503, "retryable", False, False),
-        (504, "retryable", False, False),
-    ],
-)
-def test_what_a_status_means(status: int, kind: str, *, settles: bool, holds: bool) -> None:
-    receipt = of_http(status, {}, (0, ""))
-
-    assert (receipt.kind, receipt.settles, receipt.holds) == (kind, settles, holds)
-
-
-@pytest.mark.parametrize(
-    ("code", "details", "delay_s", "kind", "settles"),
-    [
-        ("UNAVAILABLE", "", None, "retryable", False),
-        ("DEADLINE_EXCEEDED", "", None, "retryable", False),
-        ("RESOURCE_EXHAUSTED", "", 2.0, "retryable", False),
-        ("RESOURCE_EXHAUSTED", "quota", None, "refused", False),
-        ("RESOURCE_EXHAUSTED", "Received message larger than max (9 vs. 4)", None, "refused", True),
-        ("INVALID_ARGUMENT", "", None, "refused", True),
-        ("PERMISSION_DENIED", "", None, "refused", False),
-    ],
-)
-def test_what_a_code_means(code: str, details: str, delay_s: float | None, kind: str, *, settles: bool) -> None:
-    receipt = of_grpc(code, details, delay_s)
-
-    assert (receipt.kind, receipt.settles, receipt.retry_after_s) == (kind, settles, delay_s)
-
-
-def test_retry_after_is_seconds_or_a_date_or_nothing() -> None:
-    assert [retry_after_s(value) for value in ("7", "-1", "nan", "soon", None, "1e9")] == [7, 0, None, None, None, 3600]
-    assert retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT") == 0
