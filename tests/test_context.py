@@ -41,7 +41,7 @@ class Otel:
     def lane(self, lane: str, turn: str = "turn-1") -> str:
         """Return the span id of a lane by the first mark on it."""
         first = next(mark for mark in self.recording.marks(turn) if mark["lane"] == lane)
-        return span_id(turn, lane, first["seq"])
+        return span_id(first["proc"], turn, lane, first["seq"])
 
 
 def hex_of(span: ReadableSpan) -> tuple[str, str | None]:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     import click
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
-COMMAND = re.compile(r"^(?:\$ )?((?:turnscope )?analyze\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$", re.MULTILINE)
+COMMAND = re.compile(
+    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope ship\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$",
+    re.MULTILINE,
+)
 CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -106,6 +109,15 @@ def test_the_page_of_analyze_has_its_options() -> None:
     options = {option for parameter in main.commands["analyze"].params for option in parameter.opts if "-" in option}
 
     assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
+
+
+def test_the_page_of_shipping_has_its_options_and_variables() -> None:
+    page = (ROOT / "docs/shipping.md").read_text("utf-8")
+    options = {option for parameter in main.commands["ship"].params for option in parameter.opts if "-" in option}
+    settings = (ROOT / "tracer/turnscope/ship/settings.py").read_text("utf-8")
+
+    assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
+    assert [name for name in re.findall(r'_of\("(\w+)"', settings) if name not in page] == []
 
 
 def test_the_table_of_what_is_read_has_every_source() -> None:

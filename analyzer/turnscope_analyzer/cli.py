@@ -128,6 +128,33 @@ def analyze(
     ctx.exit(EXIT_STUCK if answer.stuck else EXIT_OK)
 
 
+@main.command(epilog="Exit codes: 0 everything that is there was taken, 1 something was not, 2 wrong usage.")
+@click.argument("path", metavar="[PATH]", required=False, type=click.Path(path_type=Path))
+@click.option("--follow", is_flag=True, help="Go on with what is recorded, until interrupted.")
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=30.0,
+    show_default=True,
+    help="Without --follow: how long a collector that does not answer is tried.",
+)
+@click.pass_context
+def ship(ctx: click.Context, *, path: Path | None, follow: bool, patience_s: float) -> None:
+    """Send a journal over OTLP: spans of what has ended, log records of each phase.
+
+    PATH is the folder of the journal; without one, $TURNSCOPE_JOURNAL or else ./traces. It is sent from where the last
+    one came to, whichever process recorded it, running or gone. OTEL_EXPORTER_OTLP_ENDPOINT and the other variables
+    of OpenTelemetry say where to, and how.
+    """
+    from turnscope_analyzer import shipping  # noqa: PLC0415 -- loads what --help must not wait for
+
+    shipped = shipping.ship(path or _default_journal(), follow=follow, patience_s=patience_s)
+    _print(shipped.text)
+    ctx.exit(EXIT_OK if shipped.is_done else EXIT_ERROR)
+
+
 def _default_journal() -> Path:
     path = Path(os.environ.get("TURNSCOPE_JOURNAL") or "traces")
     if not path.exists():

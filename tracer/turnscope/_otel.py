@@ -39,16 +39,21 @@ class _ScopeSpan(otel_trace.NonRecordingSpan):
             scope = inner
         if turn is None:
             return otel_trace.INVALID_SPAN_CONTEXT
-        span = int(span_id(turn.id, scope.lane, scope.first_seq), 16)
+        # A lane that a forked child opens is the child's, the turn is still its parent's.
+        process_id = turn.process_id if scope is turn else turn.recording_process_id
+        span = int(span_id(process_id, turn.id, scope.lane, scope.first_seq), 16)
         return otel_trace.SpanContext(int(turn.trace_id, 16), span, is_remote=False, trace_flags=_SAMPLED)
 
     def __repr__(self) -> str:
         return f"ScopeSpan({self._scope.lane})"
 
 
-def span_id(turn_id: str, lane: str, first_seq: int) -> str:
-    """Return the span id, 16 hex digits, of what the mark *first_seq* opened: a lane, or on ``turn`` the turn."""
-    return blake2b(f"{turn_id}/{lane}/{first_seq}".encode(), digest_size=8).hexdigest()
+def span_id(process_id: str, turn_id: str, lane: str, first_seq: int) -> str:
+    """Return the span id, 16 hex digits, of what the mark *first_seq* of a process opened: a lane, or the turn.
+
+    The process is in it because each one counts from 1: a turn that is resumed would have the same id once more.
+    """
+    return blake2b(f"{process_id}/{turn_id}/{lane}/{first_seq}".encode(), digest_size=8).hexdigest()
 
 
 def incoming() -> tuple[str, str] | None:

@@ -71,7 +71,7 @@ class Journal:
         boot_ns: Clock that also counts while the host is suspended; it returns None where there is none.
         pulse_s: Seconds between two pulses of the keeper thread; None: no thread, the owner calls ``pulse``.
         gap_s: Two pulses further apart than this make a ``gap`` note.
-        is_held: Says that a closed segment is still needed; by default one that holds a turn without an end.
+        is_held: See `Retention`.
         sync_accepted: Let every pulse also sync the segment to the disk; the recorder syncs ``accepted`` itself.
     """
 

@@ -22,13 +22,17 @@ from turnscope.inbox import Inbox
 from turnscope.journal import Journal
 from turnscope.phases import PHASE
 from turnscope.redact import Redactor
+from turnscope.ship.begin import shipper_for
 from turnscope.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
+    from opentelemetry.sdk.trace.export import SpanExporter
+
     from turnscope.journal import JournalLike
+    from turnscope.ship.shipper import Shipper
     from turnscope.turn import Turn
     from turnscope.watch import StuckPhase
 
@@ -50,11 +54,12 @@ class Recorder:
         inbox: Keeps the prompts of open turns, if the user wants that.
         folder: Where the journal is, if it is on disk.
         sync: Brings an ``accepted`` to the disk itself, if the user wants that.
+        shipper: Sends the journal, if the user wants that; it ends with the recorder.
     """
 
     __slots__ = (
         "_new_id", "append", "enabled", "folder", "inbox", "journal", "mono_ns", "next_seq", "plain_names",
-        "plain_texts", "redactor", "sync", "turns", "wall_ns",
+        "plain_texts", "redactor", "shipper", "sync", "turns", "wall_ns",
     )  # fmt: skip
 
     def __init__(
@@ -67,11 +72,12 @@ class Recorder:
         inbox: Inbox | None = None,
         folder: Path | None = None,
         sync: Callable[[], None] | None = None,
+        shipper: Shipper | None = None,
     ) -> None:
         self.enabled = journal is not None
         self.journal: JournalLike = _Nothing() if journal is None else journal
         self.wall_ns, self.mono_ns = wall_ns, mono_ns
-        self.inbox, self.folder, self.sync = inbox, folder, sync
+        self.inbox, self.folder, self.sync, self.shipper = inbox, folder, sync, shipper
         self.redactor = Redactor(self.journal.drop)
         # What every mark needs, bound once: an attribute of an attribute costs as much as reading a clock.
         self.append = self.journal.append
@@ -98,6 +104,9 @@ class Recorder:
         """Say goodbye in the journal. Turns that are still open are named there, not ended."""
         with guard:
             self.journal.close([turn.id for turn in self.own_turns()])
+        with guard:
+            if self.shipper is not None:
+                self.shipper.stop()
 
 
 class _Nothing:
@@ -151,6 +160,7 @@ def configure(
     inbox: bool = False,
     sync_accepted: bool = False,
     on_stuck: Callable[[StuckPhase], None] | None = None,
+    otlp: bool | SpanExporter | None = None,
 ) -> Recorder:
     """Begin to record; call it once, at start-up. A second call ends the first recorder.
 
@@ -166,6 +176,8 @@ def configure(
         inbox: Keep the text of prompts on disk until their turn has ended, so that ``recover()`` can give it back.
         sync_accepted: Wait for the disk on each ``accepted``, so that it survives a power cut, too.
         on_stuck: Called, on a thread of the recorder's, once for each wait that has passed its budget.
+        otlp: Whether the journal is sent over OTLP, or the exporter that takes its spans; by default it is sent if the
+            environment has an ``OTEL_EXPORTER_OTLP_ENDPOINT``.
 
     Raises:
         ConfigurationError: A setting cannot work. The recorder that was there before goes on.
@@ -177,6 +189,7 @@ def configure(
     if os.environ.get("TURNSCOPE_DISABLED", "") not in {"", "0"}:
         return _replace(_OFF)
     folder = _usable_folder(journal)
+    shipper = shipper_for(folder, otlp=otlp)
     kept = Journal(
         folder,
         service=service,
@@ -191,7 +204,7 @@ def configure(
     if prompts is not None:
         with guard:
             prompts.forget_before(time.time() - keep_days * 86_400)
-    recorder = Recorder(kept, inbox=prompts, folder=folder, sync=kept.sync if sync_accepted else None)
+    recorder = Recorder(kept, inbox=prompts, folder=folder, sync=kept.sync if sync_accepted else None, shipper=shipper)
     if on_stuck is not None:
         kept.on_pulse.append(Watch(recorder, limits, on_stuck).check)
     current.use_opentelemetry(find_opentelemetry())
@@ -224,6 +237,8 @@ def _replace(recorder: Recorder) -> Recorder:
     before = activate(recorder)
     if before is not None:
         before.close()
+    if recorder.shipper is not None:
+        recorder.shipper.start()  # not before: the last one may have sent the same journal
     return recorder
 
 

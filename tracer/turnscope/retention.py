@@ -1,7 +1,8 @@
 """Decides which closed segments go when the folder holds too much, or they are too old.
 
-What is still needed goes last: a segment with a turn that has not ended is only deleted when the cap is exceeded and
-no other is left, and that is counted. Files of other processes that may be running are never touched.
+What is still needed goes last: a segment with a turn that has not ended, or that is still to be sent, is only deleted
+when the cap is exceeded and no other is left, and that is counted. Files of other processes that may be running are
+never touched.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from turnscope.life import last_pulse_ns
 from turnscope.process import fate_of
 from turnscope.reading import headers_in
+from turnscope.ship.cursor import is_unsent
 from turnscope.turns import Mark, last_turn_marks, turn_marks_of
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class Retention:
         cap_bytes: What all its segments may hold together, those in use included.
         keep_ns: Age after which a segment goes whose turns have ended, counted from its last write.
         drop: Told ``retention`` for each segment that was still needed and had to go.
-        is_held: Says that a closed segment is still needed; by default one that holds a turn without an end.
+        is_held: Says that a closed segment is still needed; by default one that holds a turn without an end, or that
+            somebody sends who has not come to its end.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Retention:
     ) -> None:
         self._folder, self._cap_bytes, self._keep_ns, self._drop = folder, cap_bytes, keep_ns, drop
         self._open_turns = OpenTurns(folder)
-        self._is_held = is_held or self._open_turns.held_by
+        self._is_held = is_held or self._holds
         self._told = False
 
     def prune(self, process_id: str, in_use: Callable[[], set[Path]], now_ns: int) -> None:
@@ -93,6 +96,9 @@ class Retention:
             excess -= self._delete(file, left)
             self._lose(file.path)
 
+    def _holds(self, path: Path) -> bool:
+        return self._open_turns.held_by(path) or is_unsent(path, self._keep_ns)
+
     def _delete(self, file: _File, left: Counter[str]) -> int:
         """Delete a segment, and the life file with the last one of its process; return the bytes that it held."""
         file.path.unlink(missing_ok=True)
@@ -106,7 +112,7 @@ class Retention:
         if not self._told:
             self._told = True
             log.warning(
-                "the journal is over its cap of %d bytes, and %s went although a turn in it had no end; "
+                "the journal is over its cap of %d bytes, and %s went although a turn in it had no end or was unsent; "
                 "raise cap_bytes to keep such segments",
                 self._cap_bytes,
                 path,

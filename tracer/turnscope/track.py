@@ -150,6 +150,11 @@ class Track(Scope):
             return 0
         return seq
 
+    @property
+    def recording_process_id(self) -> str:
+        """The process that its next mark is of: another one in a forked child."""
+        return self._recorder.journal.process_id
+
     def next_seq(self) -> int:
         """Draw the seq of a mark that is about to be written."""
         return self._recorder.next_seq()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from turnscope.attributes import ERROR_KIND
 from turnscope.failures import kind_of_status
 from turnscope_analyzer.sources.failures import Kinds
 from turnscope_analyzer.sources.otlp.kept import integer
@@ -72,6 +73,9 @@ def status_of(span: Span) -> int | None:
 
 
 def _kind(span: Span, status: int | None, *, streamed: bool) -> str:
+    own = span.attrs.get("error.type")
+    if own in ERROR_KIND:
+        return str(own)  # of our vocabulary, as our own spans have it
     words = [*_names(span), span.status_message]
     words += [str(event.attrs.get("exception.message", "")) for event in span.events]
     text = " ".join(words)

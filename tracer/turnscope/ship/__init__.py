@@ -1,0 +1,1 @@
+"""Sends the journal to OpenTelemetry: spans when they have ended, starts and heartbeats as log records."""
