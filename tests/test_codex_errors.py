@@ -24,6 +24,7 @@ STREAM = "stream disconnected before completion: "
         ("unexpected status 403 Forbidden: <html>", None, Failure("forbidden", None, 403)),
         ("unexpected status 404 Not Found", None, Failure("bad_request", None, 404)),
         ("exceeded retry limit, last status: 429 Too Many Requests", None, Failure("rate_limited", None, 429)),
+        ("unexpected status 402 Payment Required", None, Failure("rate_limited", None, 402)),
         ("exceeded retry limit, last status: 401 Unauthorized", None, Failure("unauthorized", None, 401)),
         ("You've hit your usage limit. Try again in 5 min.", None, Failure("rate_limited", None, None)),
         (CONTEXT, "context_window_exceeded", Failure("context_length_exceeded", "context_window_exceeded", None)),

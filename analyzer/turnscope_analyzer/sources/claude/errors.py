@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from turnscope.failures import kind_of_status
 from turnscope_analyzer.sources.failures import Failure, Kinds
 from turnscope_analyzer.sources.objects import part
 
@@ -49,7 +50,9 @@ def failure_of(record: Record) -> Failure:
     found = _KINDS.of(*texts)
     # What is over a limit, outside the window or not logged in says more than its status does.
     if status is not None and found not in {"compaction_failed", "context_length_exceeded", "rate_limited"}:
-        found = _of_status(status) or found
+        told = kind_of_status(status)
+        # That a request was bad is less than any reason that a text gives.
+        found = told if told != "bad_request" else found or told
     return Failure(found or "other", record.says("error"), status)
 
 
@@ -82,9 +85,3 @@ def _status(record: Record, texts: list[str]) -> int | None:
 
 def _valid(status: object) -> int | None:
     return status if type(status) is int and 400 <= status < 600 else None
-
-
-def _of_status(status: int) -> str | None:
-    if status >= 500:
-        return "server_error"
-    return {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}.get(status)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from turnscope.failures import kind_of_status
 from turnscope_analyzer.sources.failures import Failure, Kinds
 
 if TYPE_CHECKING:
@@ -70,22 +71,13 @@ def _failure(text: str, info: str | None, status: int | None) -> Failure:
     found = _KINDS.of(text)
     # A status outranks what the text says of the connection, but a limit, a window or a compaction outranks it.
     if status is not None and found not in ("compaction_failed", "context_length_exceeded", "rate_limited"):
-        found = of_status(status) or found
+        found = kind_of_status(status) or found
     return Failure(found or _INFOS.get(info or "", "other"), info, status)
 
 
 def ends_a_turn(error: Mapping[str, Any]) -> bool:
     """Tell whether an ``error`` event is about its turn, not about a request that the turn merely refused."""
     return _info(error.get("codex_error_info"))[0] not in _NOT_THE_TURN
-
-
-def of_status(status: int) -> str | None:
-    """Return the error kind of an HTTP *status*, None for one that is no error."""
-    if status >= 500:
-        return "server_error"
-    if status < 400:
-        return None
-    return {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}.get(status, "bad_request")
 
 
 def _info(info: object) -> tuple[str | None, int | None]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from turnscope.attributes import ERROR_KIND
-from turnscope_analyzer.sources.codex.errors import failure_of, of_status
+from turnscope.failures import kind_of_status
+from turnscope_analyzer.sources.codex.errors import failure_of
 from turnscope_analyzer.sources.drafts import Drafts
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class LogTurn:
     def answered(self, row: Row, status: int) -> None:
         """Take in the response's status; a try of its own where the request before it had already failed."""
         if status >= 400:
-            self._fail(row, of_status(status) or "other", status=status)
+            self._fail(row, kind_of_status(status) or "other", status=status)
         else:
             self._advance(row, "response_headers", status=status)
 
