@@ -32,6 +32,9 @@ AGE: Final = "turnscope.phase.age"
 PROGRESS_AGE: Final = "turnscope.stream.last_progress_age"
 
 
+_LOWEST: Final = -(2**63)
+
+
 class Name(NamedTuple):
     """What one fact is called in the first and in the second generation; "" where that does not have it."""
 
@@ -75,13 +78,11 @@ def generation_in(environment: Mapping[str, str]) -> Generation:
 
 def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | bool]:
     """Return the attributes of a mark under their names of OpenTelemetry; others go under ``turnscope.attr.``."""
-    return {
-        OWN.get(name) or f"turnscope.attr.{name}": value if _fits(value) else str(value)
-        for name, value in attrs.items()
-        if name not in NOT_SENT and isinstance(value, (str, int, float, bool))
-    }
-
-
-def _fits(value: object) -> bool:
-    """Tell whether a value has room in an attribute: the journal has unsigned integers of 64 bits, too."""
-    return not isinstance(value, int) or -(2**63) <= value < 2**63
+    sent: dict[str, str | int | float | bool] = {}
+    for name, value in attrs.items():
+        if name in NOT_SENT or not isinstance(value, (str, int, float)):
+            continue
+        known = OWN.get(name) or f"turnscope.attr.{name}"
+        # The journal has unsigned integers of 64 bits, too; an attribute has no room for them.
+        sent[known] = str(value) if value.__class__ is int and not _LOWEST <= value < -_LOWEST else value
+    return sent
