@@ -130,7 +130,7 @@ def test_every_log_record_is_the_message_that_it_should_be(
         severity_number=number,  # type: ignore[arg-type]
         severity_text=text,
         body=AnyValue(string_value="turnscope.turn.accepted"),
-        attributes=message_pairs(attributes),
+        attributes=[*message_pairs({"event.name": "turnscope.turn.accepted"}), *message_pairs(attributes)],
         trace_id=b"\xab" * 16,
         span_id=span,
     )

@@ -92,7 +92,8 @@ class Batches:
         if taken is None:
             return ()
         episode, closed = taken
-        return self._maker.reached(episode, step, closed, self._header(step.process_id))
+        process_id = step.process_id
+        return self._maker.reached(episode, step, closed, self._headers.get(process_id) or {"proc": process_id})
 
     def _lose(self, episode: Episode, horizon_ns: int) -> Sequence[Any]:
         closed = self.story.lose(episode, horizon_ns)

@@ -10,7 +10,7 @@ import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from turnscope.phases import PHASE
+from turnscope.phases import PHASES
 from turnscope.process import VERSION
 from turnscope.ship.names import attributes_of
 from turnscope.ship.wire import pairs, sized, tag, text, varint
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 _SCOPE: Final = sized(tag(1, 2), text(tag(1, 2), "turnscope"), text(tag(2, 2), VERSION))
 
-_SPAN: Final = tag(2, 2)  # of ScopeSpans; the records of ScopeLogs have the same number
+_ITEM: Final = tag(2, 2)
+"""A span of ScopeSpans, and a record of ScopeLogs."""
+
 _TRACE: Final = tag(1, 2) + varint(16)
 _ID: Final = tag(2, 2) + varint(8)  # stands behind the trace; then its 8 bytes
 _PARENT: Final = tag(4, 2) + varint(8)
@@ -36,11 +38,15 @@ _EVENT: Final = tag(11, 2)
 _EVENT_ATTRIBUTE: Final = tag(3, 2)
 _EVENT_TIME: Final = struct.Struct("<BQ").pack
 _EVENT_AT: Final = tag(1, 1)[0]
+_EVENT_NAMES: Final = {phase.name: text(tag(2, 2), phase.otel_name) for phase in PHASES}
 _ID_AND_TIMES: Final = 8 + 2 * (1 + 8)
 _ERROR: Final = tag(3, 0) + varint(2)
 _UNSET: Final = sized(tag(15, 2))  # it is there all the same, as the SDK has it
 _FLAGS: Final = tag(16, 5) + struct.pack("<I", 0x100)  # it is known whether the parent is remote, and it is not
 
+_TIME, _OBSERVED = tag(1, 1)[0], tag(11, 1)[0]
+_RECORD_ATTRIBUTE: Final = tag(6, 2)
+_RECORD_SPAN: Final = tag(10, 2) + varint(8)
 _SEVERITY_TEXT: Final = {9: "INFO", 13: "WARN"}
 
 
@@ -81,7 +87,7 @@ class SpanEncoder:
                 _FLAGS,
             )
         )
-        return resource, b"".join((_SPAN, varint(len(body)), body))
+        return resource, b"".join((_ITEM, varint(len(body)), body))
 
     def phases(
         self, resource: bytes, trace_id: str, *, parent: bytes, attributes: Mapping[str, Any]
@@ -94,7 +100,7 @@ class SpanEncoder:
         def write(name: str, span: bytes, start_ns: int, end_ns: int) -> Encoded:
             named = _named(name)
             times = _TIMES(_START, start_ns, _END, end_ns)
-            return resource, b"".join((_SPAN, varint(known + len(named)), above, span, named, times, below))
+            return resource, b"".join((_ITEM, varint(known + len(named)), above, span, named, times, below))
 
         return write
 
@@ -102,16 +108,20 @@ class SpanEncoder:
 def record(
     resource: bytes, name: str, attributes: Mapping[str, Any], *, at_ns: int, severity: int, trace_id: str, span: bytes
 ) -> Encoded:
-    """Return the log record of an event; *span* is the one that it happened in, empty where nobody knows it."""
-    at_ns = max(0, at_ns)
-    body = (
-        struct.pack("<BQBQ", 0x09, at_ns, 0x59, at_ns),
-        _said(name, severity),
-        pairs(b"\x32", attributes),
-        sized(b"\x4a", bytes.fromhex(trace_id)),
-        sized(b"\x52", span) if span else b"",
+    """Return the log record of an event; its name is an attribute, too, where older collectors look for it.
+
+    *span* is the one that it happened in, empty where nobody knows it.
+    """
+    body = b"".join(
+        (
+            _TIMES(_TIME, at_ns, _OBSERVED, at_ns),
+            _said(name, severity),
+            pairs(_RECORD_ATTRIBUTE, attributes),
+            _record_trace(trace_id),
+            _RECORD_SPAN + span if span else b"",
+        )
     )
-    return resource, sized(_SPAN, *body)
+    return resource, b"".join((_ITEM, varint(len(body)), body))
 
 
 def resource_bytes(resource: Resource) -> bytes:
@@ -134,8 +144,7 @@ def request_of(items: Iterable[Encoded]) -> bytes:
 
 
 def _event(step: Step) -> bytes:
-    name = _event_name(PHASE[step.phase].otel_name)
-    attrs = step.attrs
+    name, attrs = _EVENT_NAMES[step.phase], step.attrs
     attributes = b""
     if attrs:
         try:
@@ -153,11 +162,6 @@ def _event_attribute(name: str, value: object) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _event_name(name: str) -> bytes:
-    return text(tag(2, 2), name)
-
-
-@lru_cache(maxsize=256)
 def _trace(trace_id: str) -> bytes:
     return _TRACE + bytes.fromhex(trace_id) + _ID
 
@@ -172,9 +176,15 @@ def _said(name: str, severity: int) -> bytes:
     """Return what all records of one event have in common: severity, its text, body, name of the event."""
     return b"".join(
         (
-            b"\x10" + varint(severity),
-            text(b"\x1a", _SEVERITY_TEXT[severity]),
-            sized(b"\x2a", text(b"\x0a", name)),
-            text(b"\x62", name),
+            tag(2, 0) + varint(severity),
+            text(tag(3, 2), _SEVERITY_TEXT[severity]),
+            sized(tag(5, 2), text(tag(1, 2), name)),
+            pairs(_RECORD_ATTRIBUTE, {"event.name": name}),
+            text(tag(12, 2), name),
         )
     )
+
+
+@lru_cache(maxsize=256)
+def _record_trace(trace_id: str) -> bytes:
+    return tag(9, 2) + varint(16) + bytes.fromhex(trace_id)

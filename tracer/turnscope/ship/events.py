@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _INFO: Final = 9
 _WARN: Final = 13
+_CONVERSATION, _SESSION = (names.names_of(1)[fact] for fact in ("conversation", "session"))
 _FAILS: Final = frozenset({"failed", "interrupted", "upstream_failed", "hydration_failed", "compaction_failed"})
 
 
@@ -59,8 +60,7 @@ def heartbeats(episode: Episode, life: Life | None, resource: bytes, now_ns: int
 def _of_turn(step: Step) -> dict[str, Any]:
     said = {names.TURN_ID: step.turn, names.LANE: step.lane}
     if step.session:
-        known = names.names_of(1)
-        said |= dict.fromkeys((known["conversation"], known["session"]), step.session)
+        said[_CONVERSATION] = said[_SESSION] = step.session
     return said
 
 
@@ -72,5 +72,4 @@ def _event(
     # In a turn it hangs under the span that its lane will be, so that both are found from each other.
     first = steps[0] if steps and step.lane != "turn" else None
     within = lane_key(first.process_id, first.turn, first.lane, first.seq) if first else turn_span_id(episode)
-    attributes = {"event.name": name} | attributes
     return record(resource, name, attributes, at_ns=at_ns, severity=severity, trace_id=episode.trace_id, span=within)

@@ -32,9 +32,6 @@ AGE: Final = "turnscope.phase.age"
 PROGRESS_AGE: Final = "turnscope.stream.last_progress_age"
 
 
-_LOWEST: Final = -(2**63)
-
-
 class Name(NamedTuple):
     """What one fact is called in the first and in the second generation; "" where that does not have it."""
 
@@ -66,6 +63,11 @@ NOT_SENT: Final = frozenset({"slot", "trace", "parent"})
 """Attributes of a mark that mean something in the journal only, or that the span itself says."""
 
 
+_SENT_AS: Final = OWN | dict.fromkeys(NOT_SENT, "")
+_PLAIN: Final = frozenset({str, float, bool})
+_LOWEST: Final = -(2**63)
+
+
 def names_of(generation: Generation) -> dict[str, str]:
     """Return fact -> name in one generation."""
     return {name.fact: name.first if generation == 1 else name.second for name in NAMES}
@@ -80,9 +82,11 @@ def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | 
     """Return the attributes of a mark under their names of OpenTelemetry; others go under ``turnscope.attr.``."""
     sent: dict[str, str | int | float | bool] = {}
     for name, value in attrs.items():
-        if name in NOT_SENT or not isinstance(value, (str, int, float)):
-            continue
-        known = OWN.get(name) or f"turnscope.attr.{name}"
-        # The journal has unsigned integers of 64 bits, too; an attribute has no room for them.
-        sent[known] = str(value) if value.__class__ is int and not _LOWEST <= value < -_LOWEST else value
+        known = _SENT_AS.get(name)
+        if known is None:
+            known = f"turnscope.attr.{name}"
+        if known and isinstance(value, (str, int, float)):
+            # The journal has unsigned integers of 64 bits, too; an attribute has no room for them.
+            fits = value.__class__ is not int or _LOWEST <= value < -_LOWEST
+            sent[known] = value if fits else str(value)
     return sent

@@ -34,6 +34,8 @@ _OWN: Final = {
 }
 """Spans of lanes that the conventions have none for."""
 
+_ODD: Final = 0x9E3779B97F4A7C15
+_MASK: Final = 2**64 - 1
 _QUEUE_WAIT: Final = "turnscope.queue.wait"
 _FAILS: Final = frozenset({"failed", "interrupted", "upstream_failed", "hydration_failed", "compaction_failed"})
 _OUTCOMES: Final = {"upstream_completed": "completed", "upstream_failed": "failed"}
@@ -122,17 +124,18 @@ class Spans(Generic[R, T]):
     def _add_phases(self, made: list[T], closed: Closed, own: bytes, resource: R) -> None:
         """Add a span for each phase of a lane with several; one alone is the lane itself."""
         episode, lane, steps, _, end_ns, _ = closed
-        turn = episode.turn
+        above = int.from_bytes(own, "big")
         # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
-        attributes = {LANE: lane, TURN_ID: turn, self._names["session"]: episode.session}
+        attributes = {LANE: lane, TURN_ID: episode.turn, self._names["session"]: episode.session}
         write = self._writer.phases(resource, episode.trace_id, parent=own, attributes=attributes)
         for step, end in zip(steps, [*steps[1:], closed.end], strict=True):
-            _, _, step_lane, phase, start_ns, _, seq, process_id, _ = step
+            phase, start_ns = step.phase, step.wall_ns
             # A turn is in `started` until it ends: that is the turn's own span.
             if phase == "started" and lane == "turn":
                 continue
             name = _QUEUE_WAIT if phase == "queued" else PHASE[phase].otel_name
-            span = span_key(process_id, turn, f"{step_lane}/{phase}", seq)
+            # Another hash of each would cost a fifth of a phase. Odd by odd is never 0, and never twice the same.
+            span = (above ^ ((2 * step.seq + 1) * _ODD & _MASK)).to_bytes(8, "big")
             made.append(write(name, span, start_ns, _end_ns(step, end, end_ns)))
 
     def _name(self, first: Step, kind: str) -> str:
