@@ -10,8 +10,8 @@ import pytest
 from codex_kit import Rollout
 from turnscope_analyzer.discover import discover
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
-from turnscope_analyzer.sources.opened import head_of, open_plain
 from turnscope_analyzer.repair.plan import BACKUPS
+from turnscope_analyzer.sources.opened import head_of, open_plain
 from turnscope_analyzer.sources.registry import SOURCES
 
 if sys.version_info >= (3, 14):
