@@ -152,10 +152,11 @@ def test_without_its_backup_the_old_file_is_rebuilt_from_what_was_put_aside(stor
         aside.copy("word", old, 11, 7)
         new.write(NEW)
 
-    def rebuild(_current: BinaryIO, folder: Path, notes: dict[str, Any], old: BinaryIO) -> None:
-        old.write(notes["before"].encode() + (folder / "word").read_bytes() + b'"}\n')
+    def rebuild(current: BinaryIO, size_bytes: int, folder: Path, old: BinaryIO) -> None:
+        assert current.read(size_bytes) == NEW
+        old.write(b'{"status":"' + (folder / "word").read_bytes() + b'"}\n')
 
-    folder = apply(plan(store, rewrite(store, make=aside, notes={"before": '{"status":"'}, grows=True)))
+    folder = apply(plan(store, rewrite(store, make=aside, grows=True)))
     (folder / "0").unlink()
     with store.open("ab") as file:
         file.write(b"more\n")
@@ -168,7 +169,7 @@ def test_without_its_backup_the_old_file_is_rebuilt_from_what_was_put_aside(stor
 
 
 def test_what_was_put_aside_and_damaged_restores_nothing(store: Path) -> None:
-    def rebuild(_current: BinaryIO, _folder: Path, _notes: dict[str, Any], old: BinaryIO) -> None:
+    def rebuild(_current: BinaryIO, _size_bytes: int, _folder: Path, old: BinaryIO) -> None:
         old.write(b"damaged")
 
     folder = apply(plan(store))

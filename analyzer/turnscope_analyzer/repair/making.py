@@ -145,7 +145,6 @@ def _prepare(step: Step, folder: Path, name: str) -> _Ready:
         _told_of(new.path, new.sha256),
         grows=step.grows,
         aside=aside,
-        notes=step.notes,
     )
     return _Ready(step, entry, new.path, linked)
 

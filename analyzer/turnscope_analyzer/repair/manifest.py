@@ -33,7 +33,7 @@ class Entry:
         after: The new file, likewise.
         grows: What was appended after the repair stays through an undo.
         aside: The name of the folder of what was put aside, in the repair's folder; "" where nothing was.
-        notes: Whatever the step's maker wants to know again.
+        undo: Of rows: the statements that change them back.
     """
 
     kind: Kind
@@ -45,7 +45,6 @@ class Entry:
     grows: bool = False
     aside: str = ""
     undo: list[list[Any]] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ leaves the old or the new one is not its business.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,6 @@ class Rewrite:
         sha256: Of the old content where the plan has read all of it; it is computed where this is empty.
         keeps_time: The time of the last change stays too, so that a list by age keeps its order.
         grows: Its owner only ever appends to it: an undo keeps what came after the repair.
-        notes: What an undo by other means than the backup needs to know; plain JSON.
     """
 
     path: Path
@@ -71,7 +70,6 @@ class Rewrite:
     sha256: str = ""
     keeps_time: bool = True
     grows: bool = False
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import secrets
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.repair import writing
 from turnscope_analyzer.repair.errors import BusyError, ChangedError, NoBackupError, NotVerifiedError, RepairError
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.repair.manifest import Entry
 
-    Rebuild = Callable[[BinaryIO, Path, dict[str, Any], BinaryIO], object]
-    """Reads the new file and what was put aside in a folder, by the step's notes, and writes the old file."""
+    Rebuild = Callable[[BinaryIO, int, Path, BinaryIO], object]
+    """Reads the new file, which has so many bytes, and the folder of what was put aside; writes the old file."""
 
 _UNDONE: Final = "undone"
 
@@ -143,7 +143,7 @@ def _rewrite(work: _Work) -> str:
 
 def _write_old(work: _Work, tail_bytes: int) -> None:
     """Write the old file with what was appended to the new one, and put it in place."""
-    before = work.entry.before
+    before, after = work.entry.before, work.entry.after
     has_backup = work.kept.exists()
 
     def make(out: BinaryIO) -> None:
@@ -153,10 +153,10 @@ def _write_old(work: _Work, tail_bytes: int) -> None:
                 with work.kept.open("rb") as kept:
                     _copy(kept, old)
             elif work.rebuild is not None:
-                work.rebuild(current, work.folder / work.entry.aside, work.entry.notes, old)  # type: ignore[arg-type]
+                work.rebuild(current, after["bytes"], work.folder / work.entry.aside, old)  # type: ignore[arg-type]
             if (old.count, old.digest.hexdigest()) != (before["bytes"], before["sha256"]):
                 raise NotVerifiedError(work.path, "what was put aside does not make the old file any more")
-            current.seek(work.entry.after["bytes"])
+            current.seek(after["bytes"])
             if tail_bytes:
                 _copy(current, out)
 
