@@ -12,21 +12,21 @@ import itertools
 import logging
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope import current
 from turnscope._guard import guard
+from turnscope.checks import check_sizes, checked_budgets, usable_folder
 from turnscope.errors import ConfigurationError
 from turnscope.inbox import Inbox
 from turnscope.journal import Journal
-from turnscope.phases import PHASE
 from turnscope.redact import Redactor
 from turnscope.ship.begin import shipper_for
 from turnscope.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import ModuleType
 
     from opentelemetry.sdk.trace.export import SpanExporter
@@ -182,13 +182,13 @@ def configure(
     Raises:
         ConfigurationError: A setting cannot work. The recorder that was there before goes on.
     """
-    limits = _checked_budgets(budgets or {})
-    _check_sizes(segment_bytes=segment_bytes, cap_bytes=cap_bytes, keep_days=keep_days)
+    limits = checked_budgets(budgets or {})
+    check_sizes(segment_bytes=segment_bytes, cap_bytes=cap_bytes, keep_days=keep_days)
     if not isinstance(service, str) or (on_stuck is not None and not callable(on_stuck)):
         raise ConfigurationError("service must be a string, and on_stuck a function; nothing was started")
     if os.environ.get("TURNSCOPE_DISABLED", "") not in {"", "0"}:
         return _replace(_OFF)
-    folder = _usable_folder(journal)
+    folder = usable_folder(journal)
     shipper = shipper_for(folder, otlp=otlp)
     kept = Journal(
         folder,
@@ -240,56 +240,6 @@ def _replace(recorder: Recorder) -> Recorder:
     if recorder.shipper is not None:
         recorder.shipper.start()  # not before: the last one may have sent the same journal
     return recorder
-
-
-def _checked_budgets(budgets: Mapping[str, float | tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Return the budgets as (slow, stuck) seconds.
-
-    Raises:
-        ConfigurationError: A phase is unknown or has no budget, or the limits are not 0 < slow <= stuck.
-    """
-    checked = {}
-    for name, limits in budgets.items():
-        phase = PHASE.get(name)
-        if phase is None or phase.stuck_after_s is None or phase.slow_after_s is None:
-            why = "is not a phase" if phase is None else "has no budget: no length of this wait is an error"
-            raise ConfigurationError(f"budgets: {name!r} {why}; docs/phases.md lists the phases")
-        pair = limits if isinstance(limits, (tuple, list)) else (min(phase.slow_after_s, limits), limits)
-        if len(pair) != 2 or not all(_is_seconds(value) for value in pair) or pair[0] > pair[1]:
-            raise ConfigurationError(
-                f"budgets: {name!r} has {limits!r}; give the seconds until stuck, or (until slow, until stuck)"
-            )
-        checked[name] = (pair[0], pair[1])
-    return checked
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
-def _check_sizes(*, segment_bytes: int, cap_bytes: int, keep_days: float) -> None:
-    if type(segment_bytes) is not int or not 128 << 10 <= segment_bytes <= 1 << 30:
-        raise ConfigurationError(f"segment_bytes is {segment_bytes!r}; it must be from 128 KiB to 1 GiB")
-    if type(cap_bytes) is not int or cap_bytes < 2 * segment_bytes:
-        raise ConfigurationError(f"cap_bytes is {cap_bytes!r}; it must hold two segments of {segment_bytes} bytes")
-    if not _is_seconds(keep_days):
-        raise ConfigurationError(f"keep_days is {keep_days!r}; it must be more than 0")
-
-
-def _usable_folder(journal: str | os.PathLike[str] | None) -> Path:
-    given = os.environ.get("TURNSCOPE_JOURNAL") or "traces" if journal is None else journal
-    try:
-        folder = Path(given).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"cannot record into {given!r}: {error}. Give a folder that can be written."
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"cannot record into {folder}: no right to write there. Give a folder that can be written."
-        )
-    return folder
 
 
 def find_opentelemetry() -> ModuleType | None:
