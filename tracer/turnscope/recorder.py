@@ -20,6 +20,7 @@ from turnscope.checks import check_sizes, checked_budgets, usable_folder
 from turnscope.errors import ConfigurationError
 from turnscope.inbox import Inbox
 from turnscope.journal import Journal
+from turnscope.metrics.begin import metrics_of, plan_for
 from turnscope.redact import Redactor
 from turnscope.ship.begin import shipper_for
 from turnscope.watch import Watch
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from turnscope.journal import JournalLike
+    from turnscope.metrics.address import Address
+    from turnscope.metrics.meters import Metrics
     from turnscope.ship.shipper import Shipper
     from turnscope.turn import Turn
     from turnscope.watch import StuckPhase
@@ -41,6 +45,7 @@ log = logging.getLogger("turnscope")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _IDS_BEGIN_S: Final = 1_577_836_800  # 2020-01-01: seconds and 31 random bits fill the 12 digits until 2089
 _RANDOM_BITS: Final = 31
+_LONGEST_END_S: Final = 0.4
 
 
 class Recorder:
@@ -55,10 +60,13 @@ class Recorder:
         folder: Where the journal is, if it is on disk.
         sync: Brings an ``accepted`` to the disk itself, if the user wants that.
         shipper: Sends the journal, if the user wants that; it ends with the recorder.
+
+    Attributes:
+        metrics: Tells in figures what is recorded, if the user wants that; it ends with the recorder, too.
     """
 
     __slots__ = (
-        "_new_id", "append", "enabled", "folder", "inbox", "journal", "mono_ns", "next_seq", "plain_names",
+        "_new_id", "append", "enabled", "folder", "inbox", "journal", "metrics", "mono_ns", "next_seq", "plain_names",
         "plain_texts", "redactor", "shipper", "sync", "turns", "wall_ns",
     )  # fmt: skip
 
@@ -84,6 +92,7 @@ class Recorder:
         self.plain_names, self.plain_texts = self.redactor.names, self.redactor.passed
         self.next_seq = itertools.count(1).__next__
         self.turns: dict[str, Turn] = {}
+        self.metrics: Metrics | None = None
         self._new_id = new_id
 
     def new_id(self) -> str:
@@ -104,9 +113,16 @@ class Recorder:
         """Say goodbye in the journal. Turns that are still open are named there, not ended."""
         with guard:
             self.journal.close([turn.id for turn in self.own_turns()])
+        until_s = time.monotonic() + _LONGEST_END_S
+        with guard:
+            if self.metrics is not None:
+                self.metrics.end()
         with guard:
             if self.shipper is not None:
                 self.shipper.stop()
+        with guard:
+            if self.metrics is not None:
+                self.metrics.wait(until_s - time.monotonic())
 
 
 class _Nothing:
@@ -161,6 +177,8 @@ def configure(
     sync_accepted: bool = False,
     on_stuck: Callable[[StuckPhase], None] | None = None,
     otlp: bool | SpanExporter | None = None,
+    metrics: bool | MeterProvider | None = None,
+    prometheus: str | None = None,
 ) -> Recorder:
     """Begin to record; call it once, at start-up. A second call ends the first recorder.
 
@@ -178,6 +196,9 @@ def configure(
         on_stuck: Called, on a thread of the recorder's, once for each wait that has passed its budget.
         otlp: Whether the journal is sent over OTLP, or the exporter that takes its spans; by default it is sent if the
             environment has an ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+        metrics: Whether metrics are sent over OTLP, or the provider that they are added to; by default they are sent if
+            the environment has an ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+        prometheus: ``HOST:PORT`` to serve metrics at, such as ``127.0.0.1:9464``; needs ``turnscope[prometheus]``.
 
     Raises:
         ConfigurationError: A setting cannot work. The recorder that was there before goes on.
@@ -190,6 +211,7 @@ def configure(
         return _replace(_OFF)
     folder = usable_folder(journal)
     shipper = shipper_for(folder, otlp=otlp)
+    plan = plan_for(metrics=metrics, prometheus=prometheus, taken=_served_at())
     kept = Journal(
         folder,
         service=service,
@@ -205,8 +227,12 @@ def configure(
         with guard:
             prompts.forget_before(time.time() - keep_days * 86_400)
     recorder = Recorder(kept, inbox=prompts, folder=folder, sync=kept.sync if sync_accepted else None, shipper=shipper)
-    if on_stuck is not None:
-        kept.on_pulse.append(Watch(recorder, limits, on_stuck).check)
+    if on_stuck is not None or plan is not None:
+        watch = Watch(recorder, limits, on_stuck)
+        kept.on_pulse.append(watch.check)
+    if plan is not None:
+        recorder.metrics = metrics_of(plan, recorder, kept, watch, service)
+        kept.on_pulse.append(recorder.metrics.pulse)
     current.use_opentelemetry(find_opentelemetry())
     return _replace(recorder)
 
@@ -239,7 +265,14 @@ def _replace(recorder: Recorder) -> Recorder:
         before.close()
     if recorder.shipper is not None:
         recorder.shipper.start()  # not before: the last one may have sent the same journal
+    if recorder.metrics is not None:
+        recorder.metrics.start()  # or served at the same port
     return recorder
+
+
+def _served_at() -> Address | None:
+    metrics = None if _active is None else _active.metrics
+    return None if metrics is None else metrics.address
 
 
 def find_opentelemetry() -> ModuleType | None:
