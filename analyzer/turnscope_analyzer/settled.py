@@ -46,8 +46,12 @@ ORDER BY usual.phase
 _HELD: Final = f"""
 SELECT {", ".join(Facts._fields)}, rule, confidence
 FROM settled
-WHERE $1 IS NULL OR list_contains($1, session_id)
-QUALIFY $2 IS NULL OR row_number() OVER (PARTITION BY state ORDER BY coalesce(age_ns, 0) DESC, turn_id) <= $2
+WHERE ($1 IS NULL OR list_contains($1, session_id))
+    AND ($2 IS NULL OR turn_id IN (
+        SELECT turn_id
+        FROM settled
+        QUALIFY row_number() OVER (PARTITION BY state ORDER BY coalesce(age_ns, 0) DESC, turn_id) <= $2
+    ))
 """
 """Judgements that are kept: of some sessions, or the first of each state."""
 
