@@ -59,12 +59,20 @@ NAMES: Final = (
 OWN: Final = {attribute.name: attribute.otel_name for attribute in ATTRIBUTES}
 """What the attribute of a mark is called."""
 
+GIVEN: Final = {
+    "provider": "gen_ai.provider.name",
+    "response_model": "gen_ai.response.model",
+    "response_id": "gen_ai.response.id",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+}
+"""Attributes that mean nothing to us, and that the conventions have a name for: backends count tokens by it."""
+
 NOT_SENT: Final = frozenset({"slot", "trace", "parent"})
 """Attributes of a mark that mean something in the journal only, or that the span itself says."""
 
 
-_SENT_AS: Final = OWN | dict.fromkeys(NOT_SENT, "")
-_PLAIN: Final = frozenset({str, float, bool})
+_SENT_AS: Final = GIVEN | OWN | dict.fromkeys(NOT_SENT, "")
 _LOWEST: Final = -(2**63)
 
 

@@ -126,7 +126,8 @@ class Spans(Generic[R, T]):
         episode, lane, steps, _, end_ns, _ = closed
         above = int.from_bytes(own, "big")
         # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
-        attributes = {LANE: lane, TURN_ID: episode.turn, self._names["session"]: episode.session}
+        session = steps[0].session or episode.session
+        attributes = {LANE: lane, TURN_ID: episode.turn, self._names["session"]: session}
         write = self._writer.phases(resource, episode.trace_id, parent=own, attributes=attributes)
         for step, end in zip(steps, [*steps[1:], closed.end], strict=True):
             phase, start_ns = step.phase, step.wall_ns
