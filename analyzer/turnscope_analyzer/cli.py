@@ -140,17 +140,25 @@ def analyze(
     show_default=True,
     help="Without --follow: how long a collector that does not answer is tried.",
 )
+@click.option(
+    "--prometheus",
+    metavar="HOST:PORT",
+    help="With --follow: also serve metrics of the turns in the journal, at 127.0.0.1:9464 for example.",
+)
 @click.pass_context
-def ship(ctx: click.Context, *, path: Path | None, follow: bool, patience_s: float) -> None:
+def ship(ctx: click.Context, *, path: Path | None, follow: bool, patience_s: float, prometheus: str | None) -> None:
     """Send a journal over OTLP: spans of what has ended, log records of each phase.
 
     PATH is the folder of the journal; without one, $TURNSCOPE_JOURNAL or else ./traces. It is sent from where the last
     one came to, whichever process recorded it, running or gone. OTEL_EXPORTER_OTLP_ENDPOINT and the other variables
     of OpenTelemetry say where to, and how.
     """
+    if prometheus is not None and not follow:
+        raise click.UsageError("--prometheus goes with --follow: there is nobody to ask once the command has ended.")
+
     from turnscope_analyzer import shipping  # noqa: PLC0415 -- loads what --help must not wait for
 
-    shipped = shipping.ship(path or _default_journal(), follow=follow, patience_s=patience_s)
+    shipped = shipping.ship(path or _default_journal(), follow=follow, patience_s=patience_s, prometheus=prometheus)
     _print(shipped.text)
     ctx.exit(EXIT_OK if shipped.is_done else EXIT_ERROR)
 

@@ -46,7 +46,7 @@ class Pipeline:
 
             self._endpoint = Endpoint(plan.address)
             self.address = self._endpoint.address
-            readers.append(PrometheusMetricReader(registry=self._endpoint.registry))
+            readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._endpoint.registry))
         if plan.otlp:
             readers.append(PeriodicExportingMetricReader(_otlp_exporter()))
         self.provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
