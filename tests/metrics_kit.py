@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
     from turnscope.metrics.source import Source
 
+KILLED = (
+    "import os, signal, time, turnscope\n"
+    "turnscope.configure('.', otlp=False)\n"
+    "turn = turnscope.accept('s', turn_id='t')\n"
+    "turn.mark('started')\n"
+    "turn.mark('upstream_sent', '1', model='large')\n"
+    "time.sleep(1.2)\n"
+    "os.kill(os.getpid(), signal.SIGKILL)\n"
+)
+LOST = ("process_lost", "upstream_sent")
+"""The labels of what that process leaves open."""
+
 Figures = dict[tuple[str, ...], float]
 """Label values, in the order of the labels' names, -> value; of a histogram, how often it was recorded."""
 

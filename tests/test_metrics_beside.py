@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,34 +10,20 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from click.testing import CliRunner
 
-from collector_kit import HttpCollector, wait_until
 from helpers import run_python
 from journal_kit import SECOND_NS, environment, line
-from metrics_kit import Meters, Scrape
+from metrics_kit import KILLED, LOST, Meters
 from segment_kit import header, write
-from ship_kit import point_at, turn_lines
+from ship_kit import turn_lines
+from turnscope.life import LifeFile
 from turnscope.metrics import names
 from turnscope.metrics.beside import JournalTurns
-from turnscope_analyzer.cli import EXIT_OK, EXIT_USAGE, main
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from metrics_kit import Figures
-
-KILLED = (
-    "import os, signal, time, turnscope\n"
-    "turnscope.configure('.', otlp=False)\n"
-    "turn = turnscope.accept('s', turn_id='t')\n"
-    "turn.mark('started')\n"
-    "turn.mark('upstream_sent', '1', model='large')\n"
-    "time.sleep(1.2)\n"
-    "os.kill(os.getpid(), signal.SIGKILL)\n"
-)
-LOST = ("process_lost", "upstream_sent")
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +179,47 @@ def test_a_process_of_another_host_is_as_old_as_its_last_sign_of_life(tmp_path: 
     assert seconds(Beside(tmp_path).look()) == {("model_stall", "response_headers"): 0}
 
 
+def test_a_process_elsewhere_that_falls_silent_is_shown_as_lost_until_it_comes_back(tmp_path: Path) -> None:
+    write(tmp_path, header(), turn_lines(0, ends=False))
+    life = LifeFile("feedfacecafe", 1, time.monotonic_ns)
+    life.create(tmp_path)
+    beside = Beside(tmp_path)
+
+    def gauges_after(silent_s: float) -> Figures:
+        life.pulse(time.time_ns() - round(silent_s * SECOND_NS), 400 * SECOND_NS)
+        return beside.look().look().figures(names.TURNS_STUCK)
+
+    assert gauges_after(1) == {("model_stall", "response_headers"): 1}
+    assert gauges_after(61) == {("process_lost", "response_headers"): 1}
+    assert gauges_after(1) == {("model_stall", "response_headers"): 1}
+    assert seconds(beside) == {("model_stall", "response_headers"): 346}
+    assert beside.figures(names.TURNS) == {}
+
+
+def test_a_client_that_falls_behind_is_seen_from_beside(tmp_path: Path) -> None:
+    accepted = line(1, "t", at_s=0)
+    sent = line(2, "t", "upstream_sent", "upstream:1", attrs={"slot": 0})
+    shown = line(3, "t", "renderer_attached", "renderer:web", attrs={"slot": 1})
+    write(tmp_path, header(), accepted, sent, shown)
+    life = LifeFile("feedfacecafe", 1, time.monotonic_ns)
+    life.create(tmp_path)
+    upstream, client = life.lend(2), life.lend(3)
+    assert upstream is not None
+    assert client is not None
+    beside = Beside(tmp_path)
+
+    def behind_after(at_s: float) -> float:
+        life.pulse(time.time_ns(), round((50 + at_s) * SECOND_NS))
+        return seconds(beside.look())["detachment", "renderer_attached"]
+
+    keeps_up = behind_after(1)
+    upstream.cursor = 9
+    lags = [behind_after(at_s) for at_s in (2, 4, 6)]
+    client.cursor = 9
+
+    assert (keeps_up, lags, behind_after(8)) == (0, [0, 2, 4], 0)
+
+
 def test_what_is_left_open_for_longer_than_a_day_is_shown_no_more(tmp_path: Path) -> None:
     here = {"host": os.uname().nodename, "pid": 2**22 + 1, "boot": ""}
     now_s = (time.time_ns() - 1_795_223_156_000_000_000) / SECOND_NS
@@ -236,81 +262,3 @@ def test_drops_of_all_processes_add_up_and_stay_when_their_files_go(tmp_path: Pa
     beside.look()
 
     assert beside.figures(names.DROPPED)["unknown_phase",] == 2
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A `ship --follow --prometheus` beside a journal that is still empty, and where it serves."""
-    with HttpCollector().open() as collector:
-        point_at(collector, monkeypatch)
-        words = ["ship", str(tmp_path), "--follow", "--prometheus", "127.0.0.1:0"]
-        program = f"from turnscope_analyzer.cli import main; main({words!r})"
-        roots = os.pathsep.join(filter(None, sys.path))
-        process = subprocess.Popen(
-            [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": roots}, stderr=subprocess.PIPE
-        )
-        assert process.stderr is not None
-        said = b""
-        while (found := re.search(rb"http://([\d.:]+)/metrics", said)) is None:
-            new = process.stderr.readline()
-            assert new, said
-            said += new
-        yield process, found[1].decode()
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        process.wait(10)
-        process.stderr.close()
-
-
-def test_the_command_serves_what_a_killed_gateway_left_open(
-    command: tuple[subprocess.Popen[bytes], str], tmp_path: Path
-) -> None:
-    process, address = command
-    assert wait_until(lambda: Scrape(address).series("turnscope_turns_open") == {(): 0})
-
-    run_python(KILLED, tmp_path)
-
-    assert wait_until(lambda: Scrape(address).series("turnscope_turns_stuck") == {LOST: 1})
-    ended = {("process_lost", "large", "interrupted"): 1}
-    assert wait_until(lambda: Scrape(address).series("turnscope_turns_total") == ended)
-    items = {("accepted", "traces"), ("accepted", "logs")}
-    assert wait_until(
-        lambda: items <= {key for key, n in Scrape(address).series("turnscope_delivery_items_total").items() if n}
-    )
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == EXIT_OK
-
-
-def test_the_command_serves_also_while_the_gateway_sends_the_journal_itself(
-    command: tuple[subprocess.Popen[bytes], str], tmp_path: Path
-) -> None:
-    _, address = command
-    second = ["ship", str(tmp_path), "--follow", "--prometheus", "127.0.0.1:0"]
-    program = (
-        "import os, signal, threading\n"
-        "from turnscope_analyzer.cli import main\n"
-        "threading.Timer(2, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
-        f"main({second!r})\n"
-    )
-
-    stood_by = run_python(program, tmp_path)
-
-    assert stood_by.returncode == EXIT_OK, stood_by.stderr
-    assert "serving the metrics of" in stood_by.stderr
-    assert Scrape(address).series("turnscope_turns_open") == {(): 0}
-
-
-def test_prometheus_without_follow_is_wrong_usage(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["ship", str(tmp_path), "--prometheus", "127.0.0.1:0"])
-
-    assert result.exit_code == EXIT_USAGE
-    assert "--prometheus goes with --follow" in result.output
-
-
-def test_an_address_that_cannot_be_served_at_is_said(tmp_path: Path) -> None:
-    write(tmp_path, header())
-
-    result = CliRunner().invoke(main, ["ship", str(tmp_path), "--follow", "--prometheus", "nonsense"])
-
-    assert result.exit_code == 1
-    assert "give HOST:PORT" in result.output

@@ -94,6 +94,7 @@ class Ledger:
     def __init__(self) -> None:
         self.turns: dict[tuple[str, str], Followed] = {}
         self._ended: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._owners: dict[str, str] = {}
 
     def take(self, step: Step) -> list[Over]:
         """Take the next mark; return what is over with it. A mark that was there before changes nothing."""
@@ -149,9 +150,10 @@ class Ledger:
         return ended is None or (step.seq > ended and step.attrs.get("resumed") is True)
 
     def _begin(self, turn: Followed, step: Step) -> None:
-        for other in [other for other in self.turns.values() if other.id == turn.id and other is not turn]:
-            if other.first_seq:
-                self.forget(other)  # it goes on here
+        before = self.turns.get((self._owners.get(turn.id, ""), turn.id))
+        if before is not None and before is not turn:
+            self.forget(before)  # it goes on here
+        self._owners[turn.id] = turn.process_id
         turn.first_seq, turn.began_ns = step.seq, step.mono_ns
         turn.session = step.session
         trace = step.attrs.get("trace")
@@ -160,6 +162,8 @@ class Ledger:
 
     def _forget(self, key: tuple[str, str], seq: int) -> None:
         self.turns.pop(key, None)
+        if self._owners.get(key[1]) == key[0]:
+            del self._owners[key[1]]
         self._ended[key] = seq
         while len(self._ended) > _RECENT:
             self._ended.popitem(last=False)

@@ -31,13 +31,15 @@ class Pipeline:
         address: Where metrics are served; None where they are not.
 
     Raises:
-        OSError: Nobody can listen at the address.
+        OSError: Nobody can listen at the address, or a file that the environment names cannot be read.
     """
 
     def __init__(self, plan: Plan, resource: Resource) -> None:
-        readers: list[MetricReader] = []
         self._endpoint: Endpoint | None = None
         self.address: Address | None = None
+        readers: list[MetricReader] = []
+        # First what may fail: a reader that has no provider would run on for nothing.
+        exporter = _otlp_exporter() if plan.otlp else None
         if plan.address is not None:
             # Imported here, as each of them is for who asks for it.
             from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
@@ -47,8 +49,8 @@ class Pipeline:
             self._endpoint = Endpoint(plan.address)
             self.address = self._endpoint.address
             readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._endpoint.registry))
-        if plan.otlp:
-            readers.append(PeriodicExportingMetricReader(_otlp_exporter()))
+        if exporter is not None:
+            readers.append(PeriodicExportingMetricReader(exporter))
         self.provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
 
     def close_endpoint(self) -> None:
