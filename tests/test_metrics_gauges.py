@@ -181,6 +181,16 @@ def test_what_rolling_repeats_counts_once(tmp_path: Path) -> None:
         assert on.figures(names.TURN_DURATION).keys() == {("none", "completed")}
 
 
+def test_a_message_that_is_tried_again_under_its_id_is_a_turn_each_time(tmp_path: Path) -> None:
+    with stage(tmp_path) as on:
+        for _ in range(3):
+            with turnscope.turn("s", turn_id="message-1"):
+                pass
+        on.look()
+
+        assert on.figures(names.TURNS) == {("none", "none", "completed"): 3}
+
+
 def test_models_are_capped_in_number_and_length(tmp_path: Path) -> None:
     with stage(tmp_path) as on:
         for number in range(names.MOST_MODELS + 5):

@@ -105,7 +105,7 @@ class Ledger:
         turn = self.turns.get(key)
         if turn is None:
             turn = self.turns[key] = Followed(step.turn, step.process_id, step.session, trace_id_of(step.turn))
-        if step.phase == "accepted" or step.attrs.get("resumed") is True:
+        if _begins(step):
             self._begin(turn, step)
         turn.last[step.lane] = step.seq
         over = [] if turn.is_counted else list(_reach(turn, step))
@@ -147,7 +147,7 @@ class Ledger:
             return step.seq > turn.last.get(step.lane, 0)
         ended = self._ended.get(key)
         # After its end only a new beginning under the same id counts: what a client or a stop does then is no wait.
-        return ended is None or (step.seq > ended and step.attrs.get("resumed") is True)
+        return ended is None or (step.seq > ended and _begins(step))
 
     def _begin(self, turn: Followed, step: Step) -> None:
         before = self.turns.get((self._owners.get(turn.id, ""), turn.id))
@@ -167,6 +167,10 @@ class Ledger:
         self._ended[key] = seq
         while len(self._ended) > _RECENT:
             self._ended.popitem(last=False)
+
+
+def _begins(step: Step) -> bool:
+    return step.phase == "accepted" or step.attrs.get("resumed") is True
 
 
 def _reach(turn: Followed, step: Step) -> Iterator[Over]:
