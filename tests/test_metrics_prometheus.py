@@ -169,6 +169,24 @@ def test_the_port_is_free_when_it_has_ended_and_goes_to_the_next_recorder(tmp_pa
         pass
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("OTEL_METRICS_EXEMPLAR_FILTER", "nonsense"), ("OTEL_METRIC_EXPORT_INTERVAL", "0")]
+)
+def test_an_environment_that_the_sdk_cannot_work_with_costs_the_metrics_and_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    port = free_port()
+
+    turnscope.configure(tmp_path, otlp=False, metrics=True, prometheus=f"127.0.0.1:{port}")
+    with turnscope.turn("s"):
+        pass
+
+    assert "there are no metrics: ValueError" in caplog.text
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
 def test_scrapes_at_the_same_time_do_not_mix_and_a_silent_client_delays_none(tmp_path: Path) -> None:
     address = served(tmp_path)
     scrapes: list[Scrape] = []
