@@ -58,7 +58,7 @@ def find_thread(name: str, home: Path) -> Thread:
         RepairError: There is none, there are several, or it is nothing that can be rescued.
     """
     path = Path(name)
-    if not path.exists():
+    if not name or not path.exists():
         path = _by_id(name, home)
     path = path.resolve()
     try:
