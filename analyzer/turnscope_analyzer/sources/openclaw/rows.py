@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.objects import parse_object, part, word
+from turnscope_analyzer.sources.objects import count_of, parse_object, part, word
 from turnscope_analyzer.sources.openclaw.records import Where, ms_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from turnscope_analyzer.model import Value
     from turnscope_analyzer.sources.rejects import Rejects
 
 _TRIES: Final = 4
@@ -26,6 +27,7 @@ class Row(NamedTuple):
 
     ``run_id`` is the run that writes or wrote last, of the versions that name it; ``recovering`` is set while a
     restarted gateway has still to run the turn again; ``valid`` is False where the gateway will refuse the row.
+    ``tokens`` is the size of the last prompt, None where the row itself calls it out of date, ``window`` what fits.
     """
 
     key: str
@@ -41,6 +43,22 @@ class Row(NamedTuple):
     file: str | None
     valid: bool
     where: Where
+    tokens: int | None = None
+    window: int | None = None
+    compactions: int | None = None
+
+    def values(self) -> dict[str, Value]:
+        """Return the fields that its state is told by, as they stand on file."""
+        times = {
+            "startedAt": self.started_ns,
+            "endedAt": self.ended_ns,
+            "updatedAt": self.updated_ns,
+            "lastInteractionAt": self.interaction_ns,
+        }
+        known: dict[str, Value] = {"key": self.key, "sessionId": self.session_id, "status": self.status}
+        known |= {name: at_ns // 1_000_000 for name, at_ns in times.items() if at_ns is not None}
+        figures = {"totalTokens": self.tokens, "contextTokens": self.window, "compactionCount": self.compactions}
+        return known | {name: figure for name, figure in figures.items() if figure is not None}
 
     @property
     def running(self) -> bool:
@@ -67,6 +85,9 @@ def row_of(key: str, content: Mapping[str, Any], where: Where, *, valid: bool = 
         file=word(content, "sessionFile"),
         valid=valid,
         where=where,
+        tokens=count_of(content.get("totalTokens")) if content.get("totalTokensFresh") is not False else None,
+        window=count_of(content.get("contextTokens")),
+        compactions=count_of(content.get("compactionCount")),
     )
 
 
