@@ -29,6 +29,9 @@ EXIT_USAGE: Final = 2
 EXIT_STUCK: Final = 3
 """A turn of the report is stuck or orphaned: it will not end by itself."""
 
+EXIT_FOUND: Final = 3
+"""The doctor has found an error."""
+
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -> None:
     if value and not ctx.resilient_parsing:
@@ -40,6 +43,11 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -
 
 _version = click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which."
+)
+
+
+_colour = click.option(
+    "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
 )
 
 
@@ -77,9 +85,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a program; docs/json-report.md is the contract.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a bug report, without sessions and folders.")
 @click.option("--all", "everything", is_flag=True, help="List every turn, healthy ones too.")
-@click.option(
-    "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
-)
+@_colour
 @_version
 @click.pass_context
 def analyze(
@@ -153,6 +159,27 @@ def ship(ctx: click.Context, *, path: Path | None, follow: bool, patience_s: flo
     shipped = shipping.ship(path or _default_journal(), follow=follow, patience_s=patience_s)
     _print(shipped.text)
     ctx.exit(EXIT_OK if shipped.is_done else EXIT_ERROR)
+
+
+@main.command(
+    epilog="Exit codes: 0 no error was found, 1 nothing could be looked at, 2 wrong usage, 3 an error was found."
+)
+@click.argument("homes", metavar="[HOME]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--now", "now_ns", type=arguments.instant, metavar="TIME", help="Judge as of this time, instead of now.")
+@click.option("--json", "as_json", is_flag=True, help="For a program; docs/doctor.md is the contract.")
+@_colour
+@click.pass_context
+def doctor(ctx: click.Context, *, homes: tuple[Path, ...], now_ns: int | None, as_json: bool, colour: str) -> None:
+    """Say what is wrong in the homes of Codex and OpenClaw, what that does, and how to repair it.
+
+    HOME is a Codex home, a state folder of OpenClaw, or a folder that has them in it. Without one, those of this user
+    are looked at. Nothing in them is changed.
+    """
+    from turnscope_analyzer.doctor import command  # noqa: PLC0415 -- loads the engine, which --help must not wait for
+
+    answer = command.answer(homes, now_ns=now_ns, as_json=as_json, colour=_wants_colour(colour))
+    _print(answer.text.encode() if as_json else answer.text)
+    ctx.exit(EXIT_FOUND if answer.ill else EXIT_OK)
 
 
 def _default_journal() -> Path:
