@@ -99,7 +99,7 @@ def read_rows(path: Path, rejects: Rejects) -> Iterator[Row]:
     """
     text = _unchanged(path)
     end = 0
-    for key, start, end in _objects(text):
+    for key, start, end in row_spans(text):
         content = parse_object(text[start:end])
         row = row_of(key, content, Where(str(path), start)) if content is not None else None
         if row is None:
@@ -121,7 +121,7 @@ def _unchanged(path: Path) -> bytes:
     return text
 
 
-def _objects(text: bytes) -> Iterator[tuple[str, int, int]]:
+def row_spans(text: bytes) -> Iterator[tuple[str, int, int]]:
     """Yield key, begin and end of each object one level below the outermost."""
     depth, key, start = 0, b"", 0
     for token in _TOKEN.finditer(text):
