@@ -46,7 +46,7 @@ def homes(given: Sequence[Path], environment: Mapping[str, str]) -> tuple[list[H
         NoHomeError: None was given, and there is none.
     """
     chosen = [home for path in given for home in _given(path)] if given else list(_usual(environment))
-    warnings = list(_isolated(environment))
+    warnings = list(isolated(environment))
     found: dict[str, Home] = {}
     for home in chosen:
         canonical = canonical_of(Path(os.path.realpath(home.path)))
@@ -90,7 +90,7 @@ def _usual(environment: Mapping[str, str]) -> Iterator[Home]:
     yield from (Home(Path(folder), "a profile") for folder in sorted(own_folders()) if Path(folder, "agents").is_dir())
 
 
-def _isolated(environment: Mapping[str, str]) -> Iterator[str]:
+def isolated(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield a warning for each variable that points into an agent's isolated home."""
     for name, ending in (("HOME", ".openclaw"), ("OPENCLAW_HOME", ".openclaw"), ("OPENCLAW_STATE_DIR", "")):
         value = environment.get(name)
