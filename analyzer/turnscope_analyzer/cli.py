@@ -29,6 +29,9 @@ EXIT_USAGE: Final = 2
 EXIT_STUCK: Final = 3
 """A turn of the report is stuck or orphaned: it will not end by itself."""
 
+EXIT_FOUND: Final = 3
+"""The doctor has found an error."""
+
 
 def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -> None:
     if value and not ctx.resilient_parsing:
@@ -40,6 +43,11 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: object) -
 
 _version = click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Say which."
+)
+
+
+_colour = click.option(
+    "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
 )
 
 
@@ -77,9 +85,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For a program; docs/json-report.md is the contract.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="For a bug report, without sessions and folders.")
 @click.option("--all", "everything", is_flag=True, help="List every turn, healthy ones too.")
-@click.option(
-    "--color", "colour", type=click.Choice(["auto", "always", "never"]), default="auto", help="auto heeds NO_COLOR."
-)
+@_colour
 @_version
 @click.pass_context
 def analyze(
@@ -219,6 +225,52 @@ def rescue(
     )
     _print(answer.text)
     ctx.exit(EXIT_OK if answer.is_done else EXIT_ERROR)
+
+
+@main.command(
+    epilog="Exit codes: 0 no error was found, 1 nothing could be looked at, 2 wrong usage, 3 an error was found."
+)
+@click.argument("homes", metavar="[HOME]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--now", "now_ns", type=arguments.instant, metavar="TIME", help="Judge as of this time, instead of now.")
+@click.option("--json", "as_json", is_flag=True, help="For a program; docs/doctor.md is the contract.")
+@click.option("--fix", metavar="CODE", help="Say how the findings of a code would be repaired.")
+@click.option("--apply", "do", is_flag=True, help="With --fix: do it, with a backup; the gateway has to be stopped.")
+@click.option("--undo", metavar="FOLDER", type=click.Path(path_type=Path), help="Take back the repair of this folder.")
+@_colour
+@click.pass_context
+def doctor(
+    ctx: click.Context,
+    *,
+    homes: tuple[Path, ...],
+    now_ns: int | None,
+    as_json: bool,
+    fix: str | None,
+    do: bool,
+    undo: Path | None,
+    colour: str,
+) -> None:
+    """Say what is wrong in the homes of Codex and OpenClaw, what that does, and how to repair it.
+
+    HOME is a Codex home, a state folder of OpenClaw, or a folder that has them in it. Without one, those of this user
+    are looked at. Nothing in them is changed, but by --fix CODE --apply and by --undo.
+    """
+    if do and fix is None:
+        raise click.UsageError("--apply goes with --fix CODE.")
+    if fix is not None or undo is not None:
+        from turnscope_analyzer.doctor import fix as fixing  # noqa: PLC0415 -- as below
+
+        if undo is not None:
+            _print(fixing.take_back(undo))
+            return
+        fixed = fixing.fix(str(fix), homes, do=do)
+        _print(fixed.text)
+        ctx.exit(EXIT_FOUND if fixed.left else EXIT_OK)
+
+    from turnscope_analyzer.doctor import command  # noqa: PLC0415 -- loads the engine, which --help must not wait for
+
+    answer = command.answer(homes, now_ns=now_ns, as_json=as_json, colour=_wants_colour(colour))
+    _print(answer.text.encode() if as_json else answer.text)
+    ctx.exit(EXIT_FOUND if answer.ill else EXIT_OK)
 
 
 def _default_journal() -> Path:
