@@ -86,7 +86,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 
 def problem_of(command: list[str]) -> str | None:
     if command[0] == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         return None if command[1] in targets else "no such target"
     if command[0] == "python":
         module = ROOT / command[2].replace(".", "/")

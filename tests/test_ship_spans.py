@@ -14,7 +14,7 @@ from opentelemetry.trace import StatusCode
 import turnscope
 from journal_kit import SECOND_NS, SMALL_BYTES, START_NS, Clocks, line, padded, segments, stepped
 from segment_kit import header, write
-from ship_kit import SPANS_PER_TURN, attributes, by_name, ids_of, journal, spans_of, turn_lines
+from ship_kit import SPANS_PER_TURN, attributes, by_name, ids_of, journal, records_of, spans_of, turn_lines
 from turnscope.ship import names
 from turnscope.ship.batches import Batches
 from turnscope.ship.cursor import Cursor
@@ -94,6 +94,42 @@ def test_spans_carry_the_names_of_the_conventions(tmp_path: Path) -> None:
     resource = spans["invoke_agent"].resource.attributes
     assert (resource["service.name"], resource["service.instance.id"]) == ("gw", "feedfacecafe")
     assert (spans["chat large"].kind.name, spans["invoke_agent"].kind.name) == ("CLIENT", "INTERNAL")
+
+
+def test_what_the_conventions_have_a_name_for_is_called_by_it(tmp_path: Path) -> None:
+    given: dict[str, object] = {"provider": "openai", "input_tokens": 90, "output_tokens": 7, "region": "north"}
+    write(
+        tmp_path,
+        header(),
+        *(line(1), line(2, phase="upstream_sent", lane="upstream:1", at_s=1)),
+        *(line(3, phase="upstream_completed", lane="upstream:1", at_s=2, attrs=given), line(4, phase="completed")),
+    )
+
+    said = attributes(by_name(spans_of(tmp_path))["chat"])
+
+    assert said.items() >= {
+        ("gen_ai.provider.name", "openai"),
+        ("gen_ai.usage.input_tokens", 90),
+        ("gen_ai.usage.output_tokens", 7),
+        ("turnscope.attr.region", "north"),
+    }
+
+
+def test_a_stop_from_another_process_belongs_to_the_session_of_its_turn(tmp_path: Path) -> None:
+    write(tmp_path, header(), line(1), line(2, phase="completed", at_s=3), name="1.jsonl")
+    write(
+        tmp_path,
+        header(proc="bbbbbbbbbbbb"),
+        line(1, phase="cancel_requested", lane="cancel", at_s=4, proc="bbbbbbbbbbbb", session=""),
+        line(2, phase="cancel_result", lane="cancel", at_s=5, proc="bbbbbbbbbbbb", session=""),
+        name="2.jsonl",
+    )
+
+    assert {attributes(span)["session.id"] for span in spans_of(tmp_path)} == {"s1"}
+    records = records_of(tmp_path).resource_logs
+    told = [record for one in records for record in one.scope_logs[0].log_records]
+    sessions = [pair.value.string_value for one in told for pair in one.attributes if pair.key == "session.id"]
+    assert sessions == ["s1"] * 4
 
 
 def test_a_switch_chooses_the_generation_of_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

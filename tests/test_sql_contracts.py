@@ -125,7 +125,7 @@ READ_BY_CODE = {"core/10_glance_parts", "core/12_stamps", "core/13_windows", "co
 
 @pytest.mark.parametrize("name", sorted({*CORE} - READ_BY_CODE))
 def test_each_column_of_a_core_statement_is_read_by_another(name: str) -> None:
-    read = {column for other in (*CORE, *CAUSES) for column in promised_reads(other).get(table_of(name), ())}
+    read = {column for other in (*CORE, *CAUSES, *ADAPTERS) for column in promised_reads(other).get(table_of(name), ())}
 
     assert {column.name for column in promised_columns(name)} <= read
 
@@ -235,7 +235,7 @@ def test_kept_glances_come_back_as_they_were(tmp_path: Path) -> None:
         engine.load("capture", [{"plain_below_ns": 60}])
         engine.load("glance_parts", [went_on, plain])
         engine.load("segment_keys", [{"file": "a", "key": 7}])
-        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain FROM glance_parts")
+        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain, 1 AS parts FROM glance_parts")
         engine.set("kept_files", ["a"])
         engine.export("adapters/duckdb_keep", tmp_path / "kept.parquet")
         engine.clear("glance_parts")

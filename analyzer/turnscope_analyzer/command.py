@@ -19,7 +19,7 @@ from turnscope_analyzer.report.contract import render_json
 from turnscope_analyzer.report.layout import ASCII, NARROWEST, UNICODE, WIDEST, Style
 from turnscope_analyzer.report.markdown import render_markdown
 from turnscope_analyzer.report.terminal import MAX_FULL, render_terminal, render_turn
-from turnscope_analyzer.report.wording import counted, escaped, urgency
+from turnscope_analyzer.report.wording import count_states, counted, escaped, urgency
 from turnscope_analyzer.versions import versions
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def answer(request: Request) -> Answer:
     report = _judged(request)
     if request.turn is not None:
         report = replace(report, turns=(_meant(report, request.turn),))
-    stuck = any(verdict.state in _WILL_NOT_END for verdict in report.turns)
+    stuck = not _WILL_NOT_END.isdisjoint(count_states(report))
     return Answer(_rendered(report, request), stuck)
 
 

@@ -192,8 +192,9 @@ class Verdict:
 class Report:
     """The whole answer: stuck turns first, oldest wait first.
 
-    ``healthy`` counts the healthy turns that are not listed one by one in ``turns``: a turn that plainly went
-    well is only counted unless everything was asked for. ``findings`` are those about no turn in particular.
+    ``healthy`` counts the turns that plainly went well and were not looked at one by one. ``unlisted`` counts those
+    that were judged and are not in ``turns``, by state and cause, because only the first of each state were asked for.
+    ``findings`` are those about no turn in particular.
     """
 
     sources: tuple[SourceRead, ...]
@@ -204,3 +205,4 @@ class Report:
     drops: Mapping[str, int]
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    unlisted: Mapping[tuple[State, Cause | None], int] = field(default_factory=dict)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import orjson
@@ -18,12 +18,12 @@ import orjson
 from turnscope.errors import JournalFormatError
 from turnscope.phases import PHASE
 from turnscope_analyzer.cache import GlanceCache
-from turnscope_analyzer.model import Mark, Reject
+from turnscope_analyzer.model import Reject
 from turnscope_analyzer.settled import SettledTurns, stamp_of
 from turnscope_analyzer.sources.damage import blanked, fields_of, is_overlong, rejects_in
 from turnscope_analyzer.sources.processes import JournalProcess, clock_rows, slot_rows
 from turnscope_analyzer.sources.segments import open_segment, with_text
-from turnscope_analyzer.sources.windows import Text, Window
+from turnscope_analyzer.sources.windows import Text, by_file
 from turnscope_analyzer.tables import limits_of
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.engine import Engine
-    from turnscope_analyzer.model import Process, Value
+    from turnscope_analyzer.model import Mark, Process
     from turnscope_analyzer.question import Question
     from turnscope_analyzer.sources.segments import Segment
-    from turnscope_analyzer.sources.windows import Located
+    from turnscope_analyzer.sources.windows import Located, Window
     from turnscope_analyzer.tables import Limits
 
 _SEARCH_SHARE: Final = 0.2
@@ -70,7 +70,8 @@ class Journals:
         engine.set("closely", question.closely)
         engine.set("plain_below_ns", engine.rows("SELECT plain_below_ns FROM capture")[0][0])
         self._cache = GlanceCache([segment for segment in self.segments if self._is_at_rest(segment)])
-        self._scanned = set(self._cache.load(engine))
+        known = self._cache.load(engine)
+        self._scanned = set(known)
         try:
             self._scan(engine, progress)
         except duckdb.Error:
@@ -80,7 +81,8 @@ class Journals:
         if strange:
             self._mend(engine, {file for (file,) in strange})
             self._scan(engine, progress)
-        if not self._cache.wake(engine):
+        more = question.closely is not None or len(self._scanned) > len(known)
+        if not self._cache.wake(engine, more=more):
             self._scanned = set()
             self._scan(engine, progress)
         self._now_ns = question.now_ns
@@ -122,20 +124,12 @@ class Journals:
     def _searched(self, engine: Engine) -> list[str]:
         """Write the lines of the turns that need a closer look into a file, and return its name."""
         spool = engine.folder / "mark_lines.jsonl"
-        windows = self._windows(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
+        windows = by_file(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
         with spool.open("wb") as out:
             for segment in self.segments:
                 if here := windows.get(str(segment.text)):
                     out.writelines(line for _, line in self._lines(segment, here))
         return [str(spool)]
-
-    @staticmethod
-    def _windows(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Window]]:
-        """Return windows by file, in the order of their times: neighbours lie close together."""
-        windows: dict[str, list[Window]] = defaultdict(list)
-        for file, *window in sorted(rows, key=itemgetter(0, 2)):
-            windows[file].append(Window(*window))
-        return windows
 
     def facts(self) -> list[Process]:
         """Return what is known of each process, as far as the glance has seen it."""
@@ -173,7 +167,7 @@ class Journals:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
         asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE list_contains($1, turn_id)"
-        windows = self._windows(engine.rows(asked, [list(turn_ids)]))
+        windows = by_file(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
             here = windows.get(str(segment.text))
             for offset, line in self._lines(segment, here) if here else ():
@@ -183,7 +177,8 @@ class Journals:
                     self.rejects.append(Reject(str(segment.path), offset, error.problem))
                     continue
                 if record["phase"] in PHASE and record["proc"] in self.processes:
-                    found.setdefault((record["proc"], record["seq"]), self._mark(record, segment, offset))
+                    mark = self.processes[record["proc"]].mark(record, segment, offset)
+                    found.setdefault((mark.process_id, mark.seq), mark)
         by_turn: dict[str, list[Mark]] = defaultdict(list)
         for mark in found.values():
             by_turn[mark.turn_id].append(mark)
@@ -249,23 +244,6 @@ class Journals:
                     self._strangers[stranger] = segment
                     self.processes[stranger] = JournalProcess(stranger, [segment])
         return bool(self._strangers)
-
-    def _mark(self, record: dict[str, Any], segment: Segment, offset: int) -> Mark:
-        process = self.processes[record["proc"]]
-        attrs: dict[str, Value] = record.get("attrs") or {}
-        return Mark(
-            turn_id=record["turn"],
-            session_id=record.get("session") or "",
-            lane=record["lane"],
-            phase=record["phase"],
-            at_ns=record["m"] + process.wall_minus_mono_ns,
-            wall_ns=record["t"],
-            seq=record["seq"],
-            process_id=record["proc"],
-            file=str(segment.path),
-            offset=offset,
-            attrs=attrs | process.live_figures(record["seq"], attrs.get("slot")),
-        )
 
     def keep(self, engine: Engine, judgements: Iterable[Judgement]) -> None:
         """Keep for the next analysis the glance at segments at rest, and judgements that still hold then."""

@@ -43,14 +43,14 @@ def reached(episode: Episode, step: Step, resource: Resource) -> Event | None:
     if step.phase not in PHASE:
         return None
     severity = _WARN if step.phase in _FAILS else _INFO
-    attributes = _of_turn(step) | names.attributes_of(step.attrs)
+    attributes = _of_turn(episode, step) | names.attributes_of(step.attrs)
     return _event(episode, step, resource, (step.wall_ns, PHASE[step.phase].otel_name, severity), attributes)
 
 
 def lost(episode: Episode, step: Step, resource: Resource, horizon_ns: int) -> Event:
     """Return the record of a turn whose process is gone; *step* is its latest mark."""
     said = {"turnscope.turn.recovered": True, "error.type": "process_lost"}
-    attributes = _of_turn(step._replace(lane="turn")) | said
+    attributes = _of_turn(episode, step._replace(lane="turn")) | said
     at_ns = max(horizon_ns, step.wall_ns)
     return _event(episode, step, resource, (at_ns, PHASE["interrupted"].otel_name, _WARN), attributes)
 
@@ -59,7 +59,7 @@ def heartbeats(episode: Episode, life: Life | None, resource: Resource, now_ns: 
     """Yield a record for each phase that is open; *life* has what streams in it."""
     for steps in episode.lanes.values():
         step = steps[-1]
-        attributes: dict[str, Any] = _of_turn(step) | {
+        attributes: dict[str, Any] = _of_turn(episode, step) | {
             names.PHASE: step.phase,
             names.AGE: max(0, now_ns - step.wall_ns) / 1e9,
         }
@@ -88,11 +88,11 @@ def message_of(events: Iterable[Event]) -> ExportLogsServiceRequest:
     )
 
 
-def _of_turn(step: Step) -> dict[str, Any]:
+def _of_turn(episode: Episode, step: Step) -> dict[str, Any]:
     said = {names.TURN_ID: step.turn, names.LANE: step.lane}
-    if step.session:
+    if session := step.session or episode.session:
         known = names.names_of(1)
-        said |= dict.fromkeys((known["conversation"], known["session"]), step.session)
+        said |= dict.fromkeys((known["conversation"], known["session"]), session)
     return said
 
 

@@ -59,6 +59,15 @@ NAMES: Final = (
 OWN: Final = {attribute.name: attribute.otel_name for attribute in ATTRIBUTES}
 """What the attribute of a mark is called."""
 
+GIVEN: Final = {
+    "provider": "gen_ai.provider.name",
+    "response_model": "gen_ai.response.model",
+    "response_id": "gen_ai.response.id",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+}
+"""Attributes that mean nothing to us, and that the conventions have a name for: backends count tokens by it."""
+
 NOT_SENT: Final = frozenset({"slot", "trace", "parent"})
 """Attributes of a mark that mean something in the journal only, or that the span itself says."""
 
@@ -76,7 +85,7 @@ def generation_in(environment: Mapping[str, str]) -> Generation:
 def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | bool]:
     """Return the attributes of a mark under their names of OpenTelemetry; others go under ``turnscope.attr.``."""
     return {
-        OWN.get(name) or f"turnscope.attr.{name}": value if _fits(value) else str(value)
+        OWN.get(name) or GIVEN.get(name) or f"turnscope.attr.{name}": value if _fits(value) else str(value)
         for name, value in attrs.items()
         if name not in NOT_SENT and isinstance(value, (str, int, float, bool))
     }

@@ -92,6 +92,10 @@ class Shipper:
         """Return what came of each signal so far; none while another process sends this journal."""
         return [delivery.standing() for delivery in self._deliveries]
 
+    def unsent_since_ns(self) -> dict[Signal, int | None]:
+        """Return for each signal that is wanted since when something waits to be sent, wall clock; None: nothing."""
+        return {one.signal: one.unsent_since_ns() for one in tuple(self._deliveries) if not one.is_unwanted}
+
     def _wait(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds
         for thread in tuple(self._threads):

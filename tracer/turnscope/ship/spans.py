@@ -90,7 +90,8 @@ class Spans:
             end = until[step.seq]
             name = _QUEUE_WAIT if step.phase == "queued" else PHASE[step.phase].otel_name
             # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
-            attributes = {LANE: closed.lane, TURN_ID: closed.episode.turn, self._names["session"]: step.session}
+            said = (closed.episode.turn, closed.lane, step.session or closed.episode.session)
+            attributes = dict(zip((TURN_ID, LANE, self._names["session"]), said, strict=True))
             yield _span(
                 closed.episode,
                 name,

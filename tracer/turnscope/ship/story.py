@@ -156,7 +156,9 @@ class Story:
         """Return a turn as another process knows it already, or else a new one."""
         for episode in () if begins else (*self._open.values(), *reversed(self._recent.values())):
             if episode.turn == step.turn:
-                known = Episode(step.turn, step.process_id, step.session, episode.trace_id)
+                # Who only asks for a stop knows the turn's id and not its session.
+                session = step.session or episode.session
+                known = Episode(step.turn, step.process_id, session, episode.trace_id)
                 known.owner, known.owner_seq = episode.owner, episode.owner_seq
                 return known
         return Episode(step.turn, step.process_id, step.session, trace_id_of(step.turn))

@@ -4,6 +4,7 @@
 -- reads:   capture(plain_below_ns)
 -- column:  turn_id VARCHAR   -- the turn
 -- column:  plain BOOLEAN     -- completed by one process, in less time than any budget, and seen by its clients
+-- column:  parts BIGINT     -- in how many files it has marks
 -- grain:   one row per turn
 --
 -- A turn shorter than the smallest budget cannot hold a wait that is past its budget, whatever happened in it.
@@ -17,7 +18,8 @@ SELECT
         AND sum(part.attaches) = sum(part.detaches)
         AND (min(part.unseen_m) IS NULL OR min(part.unseen_m) >= max(part.completed_m)),
         FALSE
-    ) AS plain
+    ) AS plain,
+    count(*) AS parts
 FROM glance_parts AS part
 INNER JOIN files AS file ON part.file = file.file
 CROSS JOIN capture
