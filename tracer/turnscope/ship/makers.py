@@ -10,7 +10,8 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from turnscope.errors import JournalFormatError
-from turnscope.life import read_life
+from turnscope.life import last_pulse_ns, read_life
+from turnscope.process import fate_of
 from turnscope.ship import events
 from turnscope.ship.names import generation_in
 from turnscope.ship.receipt import Receipt, unreachable
@@ -72,13 +73,17 @@ class EventMaker:
         return [events.lost(episode, latest, resource_of(header), horizon_ns)]
 
     def alive(self, episodes: list[Episode], header: Header, folder: Path) -> list[Event]:
-        """Return a heartbeat for each phase that is open."""
+        """Return a heartbeat for each phase that is open, as of now or of the last proof that its process lived."""
+        pulse_ns = last_pulse_ns(folder, str(header.get("proc")))
+        at_ns = time.time_ns() if fate_of(header, pulse_ns) == "running" else pulse_ns
+        if at_ns is None:
+            return []
         try:
             life = read_life(folder / f"{header.get('proc')}.life")
         except (OSError, JournalFormatError):
             life = None
-        resource, now_ns = resource_of(header), time.time_ns()
-        return [event for episode in episodes for event in events.heartbeats(episode, life, resource, now_ns)]
+        resource = resource_of(header)
+        return [event for episode in episodes for event in events.heartbeats(episode, life, resource, at_ns)]
 
 
 class GivenExporter:

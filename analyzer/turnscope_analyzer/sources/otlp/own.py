@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope.attributes import ATTRIBUTES
 from turnscope.phases import LANE, PHASES
+from turnscope.ship.names import HEARTBEAT
 from turnscope_analyzer.model import Capture, Mark, Process
 from turnscope_analyzer.sources.otlp.records import Span
 from turnscope_analyzer.sources.otlp.roles import session_of
@@ -49,9 +50,14 @@ class Own:
             self._lose(record)
             return True
         phase, turn_id = _PHASE.get(record.event), record.attrs.get(TURN_ID)
-        if phase is None or not isinstance(turn_id, str):
+        if not isinstance(turn_id, str) or (phase is None and record.event != HEARTBEAT):
             return False
         process_id = "otlp:turnscope:" + str(record.resource.get("service.instance.id", ""))
+        # A heartbeat says no phase, but that its process lived: without it, what hangs would not grow old.
+        if record.at_ns > self._last.get(process_id, (0, ""))[0]:
+            self._last[process_id] = (record.at_ns, record.file)
+        if phase is None:
+            return True
         named = record.attrs.get(LANE_NAME)
         lane = named if isinstance(named, str) and named.partition(":")[0] == phase.lane else phase.lane
         if LANE[phase.lane].many and lane == phase.lane:
@@ -74,8 +80,6 @@ class Own:
                 attrs=attrs,
             )
         )
-        if record.at_ns > self._last.get(process_id, (0, ""))[0]:
-            self._last[process_id] = (record.at_ns, record.file)
         return True
 
     def captures(self) -> Iterator[Capture]:
