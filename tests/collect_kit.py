@@ -53,8 +53,15 @@ def ask(
     path: str = "/v1/traces",
     by: str = "POST",
 ) -> Answer:
-    """Send one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", collector.http.port, timeout=30)
+    """Send one request to *collector*."""
+    return ask_at(collector.http.port, body, headers, path=path, by=by)
+
+
+def ask_at(
+    port: int, body: bytes = b"", headers: Mapping[str, str] = JSON, *, path: str = "/v1/traces", by: str = "POST"
+) -> Answer:
+    """Send one request to a port of this machine."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(by, path, body, dict(headers))
         response = connection.getresponse()
