@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from turnscope.errors import JournalFormatError
-from turnscope.life import read_life
+from turnscope.life import last_pulse_ns, read_life
+from turnscope.process import fate_of
 from turnscope.ship import events
 from turnscope.ship.encode import SpanEncoder, request_of, resource_bytes
 from turnscope.ship.names import generation_in
@@ -83,13 +84,17 @@ class EventMaker:
         return (events.lost(episode, latest, self._resources.of(header), horizon_ns),)
 
     def alive(self, episodes: list[Episode], header: Header, folder: Path) -> Sequence[Encoded]:
-        """Return a heartbeat for each phase that is open."""
+        """Return a heartbeat for each phase that is open, as of now or of the last proof that its process lived."""
+        pulse_ns = last_pulse_ns(folder, str(header.get("proc")))
+        at_ns = time.time_ns() if fate_of(header, pulse_ns) == "running" else pulse_ns
+        if at_ns is None:
+            return ()
         try:
             life = read_life(folder / f"{header.get('proc')}.life")
         except (OSError, JournalFormatError):
             life = None
-        resource, now_ns = self._resources.of(header), time.time_ns()
-        return [event for episode in episodes for event in events.heartbeats(episode, life, resource, now_ns)]
+        resource = self._resources.of(header)
+        return [event for episode in episodes for event in events.heartbeats(episode, life, resource, at_ns)]
 
 
 class _Resources(Generic[R]):
