@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from dashboard_kit import BOARDS, DASHBOARDS, ROOT, load, panels, targets, unknown_in_promql
+from dashboard_kit import BOARDS, DASHBOARDS, ROOT, SERIES, load, panels, targets, unknown_in_promql
 from turnscope.metrics.names import METRICS
+from turnscope.ship.names import AGE, LANE, PHASE, TURN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 SCHEMAS = ROOT / "tests/data/schemas/grafana"
 GRID_COLUMNS = 24
 VARIABLES = {"prometheus": "${metrics}", "loki": "${logs}", "tempo": "${traces}"}
+
+PAGES = [
+    *(ROOT / "docs" / name for name in ("alerts.md", "dashboards.md")),
+    *sorted(path for kind in ("*.yml", "*.yaml", "*.md", "*.Dockerfile") for path in DASHBOARDS.rglob(kind)),
+]
 
 each_board = pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.stem)
 
@@ -154,6 +160,15 @@ def test_variables_ask_only_for_what_is_emitted(path: Path) -> None:
     }
 
     assert [match.group(2) in labels[match.group(1)] for match in asked if match] == [True] * len(queries) != []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_names_in_pages_and_configurations_are_emitted(path: Path) -> None:
+    of_loki = {re.sub(r"\W", "_", name) for name in (TURN_ID, LANE, PHASE, AGE)}
+    known = SERIES.keys() | {metric.prometheus for metric in METRICS} | of_loki
+    names = set(re.findall(r"\bturnscope_\w+", path.read_text("utf-8")))
+
+    assert names - known == set()
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,11 @@ def link(title: str, url: str) -> DashboardLink:
     return DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)  # noqa: FBT003 - as above
 
 
+def data_link(title: str, url: str) -> dict[str, object]:
+    """Return a link for the cells of a column; ``${__value.raw}`` in the address is what stands in the cell."""
+    return {"title": title, "url": url, "targetBlank": True}
+
+
 def _table(title: str, about: str, columns: Mapping[str, Column], sort_by: str) -> table.Panel:
     panel = (
         table.Panel()

@@ -33,7 +33,8 @@ OPEN_TURNS: Final = (
 
 FAILED_TURNS: Final = f'{{ name = "{NAMES["turn"]}" && span.error.type != nil }}'
 SLOW_REQUESTS: Final = f'{{ name =~ "{NAMES["request"]}.*" && duration > 2m }}'
-TRACE_BY_ID: Final = "${__value.raw}"
+CELL: Final = "${__value.raw}"
+"""In the address of a link, what stands in the cell that is clicked."""
 
 
 def explore(datasource_type: str, variable: str, query: dict[str, str]) -> str:

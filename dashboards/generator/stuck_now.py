@@ -13,9 +13,9 @@ from dashboards.generator.panels import (
     LOGS,
     Column,
     Query,
+    data_link,
     figure,
     graph,
-    link,
     listing,
     listing_of_records,
     plain,
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 _CHOSEN = {"phase": "$phase"}
 _OLDEST = most(series(PHASES_OLDEST, only=_CHOSEN), "phase", "cause")
-_WARNS_S, _STUCK_S = 120, 300
-"""What most phases have as their budgets."""
 
 
 def stuck_now() -> dashboard.Dashboard:
@@ -58,10 +56,10 @@ def stuck_now() -> dashboard.Dashboard:
             ),
             figure(
                 "Oldest wait",
-                "Age of the oldest wait of any turn; a stream counts from its last chunk.",
+                "Age of the oldest wait of any turn, also for a person; a stream counts from its last chunk.",
                 "s",
                 or_zero(most(series(PHASES_OLDEST)).text),
-                thresholds(_WARNS_S, _STUCK_S),
+                plain(),
             ),
             figure(
                 "Largest share of a budget",
@@ -115,6 +113,7 @@ def _share_of_budget(*by: str) -> str:
 
 
 def _phases() -> table.Panel:
+    to_the_turns = data_link("Turns that wait in it", records.records_of_phase(records.CELL))
     return listing(
         "Waits, the oldest first",
         "One row for each phase that any turn waits in now. Turn ids are in no metric; follow the link to the turns.",
@@ -125,7 +124,7 @@ def _phases() -> table.Panel:
             _share_of_budget("phase", "cause"),
         ],
         {
-            "phase": Column("Phase", more={"links": [_to_the_turns()]}),
+            "phase": Column("Phase", more={"links": [to_the_turns]}),
             "cause": Column("Cause"),
             "Value #A": Column("Oldest", "s"),
             "Value #B": Column("Waiting"),
@@ -138,7 +137,7 @@ def _phases() -> table.Panel:
 
 def _turns() -> table.Panel:
     query = loki.Dataquery().ref_id("A").expr(records.OPEN_TURNS).query_type("instant").instant(True)  # noqa: FBT003
-    to_trace = link("Open the trace", records.in_tempo(records.TRACE_BY_ID)).build()
+    to_trace = data_link("Open the trace", records.in_tempo(records.CELL))
     return listing_of_records(
         "The turns themselves, the oldest wait first",
         "From the heartbeats that the shipper sends every 30 s of each open lane. The spans of a lane come to Tempo "
@@ -155,10 +154,6 @@ def _turns() -> table.Panel:
         },
         "Age",
     )
-
-
-def _to_the_turns() -> object:
-    return link("Turns that wait in it", records.records_of_phase("${__value.raw}")).build()
 
 
 def _waits_for() -> ValueMap:
