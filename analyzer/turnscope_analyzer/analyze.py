@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from turnscope_analyzer.classify import classify
+from turnscope_analyzer.deliveries import deliveries_of
 from turnscope_analyzer.discover import JOURNAL, discover
 from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
@@ -112,15 +113,16 @@ class _Analysis:
             if self.question.closely is None:
                 self.journals.keep(engine, fresh)
         horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
+        sent = deliveries_of({path.parent for path in self.found.of(JOURNAL)})
         return Report(
             sources=tuple(self._sources(in_journals)),
             horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self.gathered.rejects)),
+            rejects=tuple(sorted([*self.found.rejects, *self.journals.rejects, *self.gathered.rejects, *sent.rejects])),
             drops=self._drops(),
             findings=_due(self.gathered.findings_of(None), horizon_ns),
-            notes=tuple(self.gathered.notes()),
+            notes=(*self.gathered.notes(), *sent.notes),
             unlisted=unlisted,
         )
 
