@@ -177,7 +177,7 @@ class Journals:
     def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
-        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE list_contains($1, turn_id)"
+        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE turn_id IN (SELECT unnest($1))"
         windows = by_file(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
             here = windows.get(str(segment.text))
