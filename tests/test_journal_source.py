@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pytest
 
 from journal_kit import SECOND_NS, SMALL_BYTES, START_NS, Clocks, kill, line, padded, run, segments, start, stepped
 from segment_kit import LINES, NOW_NS, TURNS, header, stuck_turn, told, verdicts, whole_turn, write
 from turnscope_analyzer import analyze as module
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.report.contract import render_json
+
+if TYPE_CHECKING:
+    import pytest
+
 
 RECORD = """
 import turnscope
