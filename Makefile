@@ -13,13 +13,20 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test lint bench accuracy fuzz lab clean
+.PHONY: demo test test-backends lint bench accuracy dashboards fuzz lab clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
 
 test: $(VENV)/.test
 	@$(python) -m pytest $(ARGS)
+
+# Phoenix is for these tests alone (Elastic License 2.0) and has an environment of its own: 850 MB, once.
+# PICTURE=docs/phoenix.png keeps what its page looks like.
+test-backends: export TURNSCOPE_PHOENIX = $(VENV)/phoenix/bin/python
+test-backends: export TURNSCOPE_PICTURE = $(PICTURE)
+test-backends: $(VENV)/.test $(VENV)/.phoenix
+	@$(python) -m pytest -m backend -rs $(ARGS) tests/backends
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(python) -m ruff format --check .
@@ -43,9 +50,13 @@ lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
 accuracy: $(VENV)/.test
 	@$(python) -m bench.accuracy $(ARGS)
 
+# Writes what is generated below dashboards/; needs Python 3.11 or newer.
+dashboards: $(VENV)/.dashboards
+	@$(python) -m dashboards.generator
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find analyzer bench examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
+	find analyzer bench dashboards examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.pip:
 	@echo "setting up $(VENV), once"
@@ -59,6 +70,12 @@ $(VENV)/.codex-%: | $(VENV)/.pip
 		{ echo "make lab gets Codex from npm: install Node.js 18 or newer with npm (Debian: apt-get install npm)"; exit 1; }
 	@echo "installing Codex $*, once"
 	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null
+	@touch $@
+
+$(VENV)/.phoenix: tests/backends/phoenix.txt | $(VENV)/.pip
+	@echo "installing Phoenix, once"
+	@$(PYTHON) -m venv --clear $(VENV)/phoenix
+	@$(VENV)/phoenix/bin/python -m pip install -qq --requirement $<
 	@touch $@
 
 # One stamp for each group of pyproject.toml; a changed pyproject.toml makes them all out of date.

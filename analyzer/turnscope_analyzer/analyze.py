@@ -83,7 +83,15 @@ def analyze(
         budgets or {}, now_ns, turn, session, since_ns, cause,
         everything=everything, detailed=detailed, stretches=stretches,
     )  # fmt: skip
-    return _Analysis(discover(paths), question, progress).report()
+    return examine(discover(paths), question, progress)[0]
+
+
+def examine(
+    found: Found, question: Question, progress: Callable[[int, int], None] | None = None
+) -> tuple[Report, Gathered]:
+    """Judge every turn in the files *found*, as `analyze` does, and give what all sources but journals hold as well."""
+    analysis = _Analysis(found, question, progress)
+    return analysis.report(), analysis.gathered
 
 
 class _Analysis:
@@ -93,7 +101,7 @@ class _Analysis:
         self._progress = progress or (lambda _done, _total: None)
         self._done_bytes = 0
         self._total_bytes = sum(size_of(path) for files in found.files.values() for path in files)
-        self._gathered = Gathered()
+        self.gathered = Gathered()
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
@@ -117,10 +125,10 @@ class _Analysis:
             horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
+            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self.gathered.rejects)),
             drops=self._drops(),
-            findings=_due(self._gathered.findings_of(None), horizon_ns),
-            notes=tuple(self._gathered.notes()),
+            findings=_due(self.gathered.findings_of(None), horizon_ns),
+            notes=tuple(self.gathered.notes()),
             unlisted=unlisted,
         )
 
@@ -141,12 +149,12 @@ class _Analysis:
         for source in SOURCES:
             if files := self.found.of(source.kind):
                 for capture in source.read(files, self._advance):
-                    self._gathered.add(source.kind, capture)
-        self._gathered.join()
+                    self.gathered.add(source.kind, capture)
+        self.gathered.join()
         now_ns = self.question.now_ns
-        for process in self._gathered.processes.values():
+        for process in self.gathered.processes.values():
             self.processes[process.process_id] = process if now_ns is None else _as_of(process, now_ns)
-        engine.load("marks", map(mark_row, self._gathered.all_marks()))
+        engine.load("marks", map(mark_row, self.gathered.all_marks()))
 
     def _load_processes(self, engine: Engine) -> None:
         processes = self.processes.values()
@@ -179,7 +187,7 @@ class _Analysis:
             judgement
             for _, turns in groupby(asked, key=lambda judgement: judgement.facts.state)
             for place, judgement in enumerate(turns)
-            if place < first or self._gathered.findings_of(judgement.facts.turn_id)
+            if place < first or self.gathered.findings_of(judgement.facts.turn_id)
         ]
         counts = _counts(asked) if some is None else _counts(fresh) + settled
         return listed, counts - _counts(listed)
@@ -199,8 +207,8 @@ class _Analysis:
             fetched = self.journals.marks(engine, {judgement.facts.turn_id for judgement in batch})
             for judgement in batch:
                 facts = judgement.facts
-                marks = self._gathered.marks_of(facts.turn_id) + fetched.get(facts.turn_id, [])
-                found = _due(self._gathered.findings_of(facts.turn_id), facts.horizon_ns)
+                marks = self.gathered.marks_of(facts.turn_id) + fetched.get(facts.turn_id, [])
+                found = _due(self.gathered.findings_of(facts.turn_id), facts.horizon_ns)
                 explainer = Explainer(judgement, marks, self.processes, holders.get(facts.session_id), found)
                 verdicts[facts.turn_id] = explainer.verdict(with_stretches=self.question.stretches)
         return tuple(verdicts[judgement.facts.turn_id] for judgement in judgements)
@@ -208,7 +216,7 @@ class _Analysis:
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
         for kind, files in self.found.files.items():
             folder = os.path.commonpath([str(file.parent) for file in files])
-            turns = in_journals if kind == JOURNAL else self._gathered.turns_in(kind)
+            turns = in_journals if kind == JOURNAL else self.gathered.turns_in(kind)
             yield SourceRead(kind, folder, len(files), sum(map(size_of, files)), turns)
 
     def _drops(self) -> dict[str, int]:

@@ -122,11 +122,14 @@ class SettledTurns:
         return found
 
     def keep(self, engine: Engine, judgements: Iterable[Judgement], processes: Mapping[str, Process]) -> None:
-        """Keep those of *judgements*, which are new, that do not change by themselves."""
+        """Keep those of *judgements*, which are new, that do not change by themselves.
+
+        Judgements on turns of none of *processes* may be among them; they are of another source, and are not kept.
+        """
         final = [
             {"turn_id": judgement.facts.turn_id, "rule": judgement.rule.name, "confidence": judgement.confidence}
             for judgement in judgements
-            if _is_final(judgement.facts, processes[judgement.facts.process_id])
+            if (process := processes.get(judgement.facts.process_id)) and _is_final(judgement.facts, process)
         ]
         if self._path is None or not final:
             return
