@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.measure import DATA, LEFT_OUT, ROOT, Others
 from bench.table import Row, draw, keep
 
-SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout")
+SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout", "rescue")
 BUSY_SHARE = 0.1
 """With more than this share of the machine in the hands of other programs, the tails are theirs."""
 

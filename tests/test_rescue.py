@@ -69,7 +69,7 @@ def test_without_apply_it_is_only_said_what_would_be_done(path: Path, home: Path
         "  out    40.0 kB, 2 x image/png",
         "  after  1.7 kB",
     ]
-    assert f"With --apply it is done; the backup goes to {home}/turnscope-backups.\n" in result.stdout
+    assert f"With --apply it is done; what is kept goes to {home}/turnscope-backups.\n" in result.stdout
     assert (path.read_bytes(), files(home)) == (content, {NAME})
 
 
@@ -83,7 +83,7 @@ def test_applied_and_undone_it_is_the_very_file(path: Path, home: Path) -> None:
     assert path.stat().st_size < 2_500
     [backup] = home.glob("turnscope-backups/*-rescue-*/0")
     assert (backup.read_bytes(), backup.stat().st_ino) == (content, inode)
-    assert f"turnscope rescue {path} --undo" in result.stdout
+    assert result.stdout.endswith(f"undo: turnscope rescue {path} --undo\n")
     result = rescue(path, "--undo")
     assert result.exit_code == cli.EXIT_OK
     assert f"restored, {len(content):,} bytes\n" in result.stdout
@@ -264,7 +264,7 @@ def rows(database: Path) -> list[tuple[str]]:
 def test_the_index_forgets_the_places_in_the_file(path: Path, home: Path, index: Path) -> None:
     result = rescue(path, "--apply")
 
-    assert f"changed {index}: the thread's rows go; Codex makes them anew" in result.stdout
+    assert f"done: change {index}: the thread's rows go; Codex makes them anew" in result.stdout
     assert rows(index) == [(OTHER,), (OTHER,)]
     [kept] = home.glob("turnscope-backups/*/0.sqlite")
     assert len(rows(kept)) == 4
@@ -293,7 +293,7 @@ def test_a_fork_is_a_small_thread_of_its_own_beside_the_first(path: Path, home: 
 
     result = rescue(path, "--fork", "--apply")
 
-    new_id = result.stdout.split()[-1]
+    new_id = result.stdout.partition("codex resume ")[2].split()[0]
     [fork] = [one for one in path.parent.iterdir() if one != path]
     assert path.read_bytes() == content
     assert fork.name.endswith(f"-{new_id}.jsonl")

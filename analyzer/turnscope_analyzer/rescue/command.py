@@ -75,27 +75,31 @@ def _rescue(thread: Thread, request: Request) -> Answer:
     work = Shortening(found, places_of_id(thread.path, thread.thread_id), fork_id) if fork_id else Shortening(found)
     plan = _plan(thread, found, work, fork_id, request.backups or thread.backups)
     why_not = refusal(plan)
+    what = "copy to" if fork_id else "change"
     if not request.apply:
-        lines += [f"would change {step.path}: {step.says}" for step in plan.steps]
-        lines.append(
-            f"Not now: {why_not}{_OR_FORK if isinstance(why_not, BusyError) and not fork_id else ''}"
-            if why_not
-            else f"Nothing was changed. With --apply it is done; the backup goes to {plan.backups}."
-        )
+        lines += [f"would {what} {step.path}: {step.says}" for step in plan.steps]
+        if why_not is None:
+            lines.append(f"Nothing was changed. With --apply it is done; what is kept goes to {plan.backups}.")
+        else:
+            lines.append(f"Not now: {why_not}{_or_fork(why_not, fork_id)}")
         return Answer(_text(lines), is_done=why_not is None)
-    if isinstance(why_not, BusyError) and not fork_id:
-        raise RepairError(f"{why_not}{_OR_FORK}")
+    if why_not is not None:
+        raise RepairError(f"{why_not}{_or_fork(why_not, fork_id)}")
     folder = apply(plan)
-    lines += [f"changed {step.path}: {step.says}" for step in plan.steps]
+    lines += [f"done: {what} {step.path}: {step.says}" for step in plan.steps]
     lines.append(f"verified: {found.lines:,} lines as before, the longest now {_size(work.longest)}")
+    lines.append(f"kept: {folder}")
     if fork_id:
-        lines.append(f"Go on in the new thread: codex resume {fork_id}")
-    else:
-        lines += [f"backup, originals and manifest: {folder}", _undo_hint(thread)]
+        lines.append(f"go on: codex resume {fork_id}")
+    lines.append(f"undo: turnscope rescue {plan.steps[-1].path} --undo")
     return Answer(_text(lines), is_done=True)
 
 
-_OR_FORK: Final = " Or take --fork: it leaves this thread as it is, and makes a small one beside it."
+def _or_fork(why_not: RepairError, fork_id: str) -> str:
+    """Return what else there is to do where the thread is in use."""
+    if fork_id or not isinstance(why_not, BusyError):
+        return ""
+    return " Or take --fork: it leaves this thread as it is, and makes a small one beside it."
 
 
 def _plan(thread: Thread, found: Survey, work: Shortening, fork_id: str, backups: Path) -> Plan:
@@ -132,10 +136,6 @@ def _told(thread: Thread, found: Survey) -> Iterator[str]:
     if found.damaged_lines:
         where = ", ".join(str(at) for at in found.damaged[:5])
         yield f"  left   {found.damaged_lines:,} damaged or unclear lines as they are, at byte {where}"
-
-
-def _undo_hint(thread: Thread) -> str:
-    return f"Back to what it was: turnscope rescue {thread.path} --undo"
 
 
 def _size(size_bytes: int) -> str:
