@@ -13,13 +13,20 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test lint bench accuracy fuzz lab clean
+.PHONY: demo test test-backends lint bench accuracy fuzz lab clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
 
 test: $(VENV)/.test
 	@$(python) -m pytest $(ARGS)
+
+# Phoenix is for these tests alone (Elastic License 2.0) and has an environment of its own: 850 MB, once.
+# PICTURE=docs/phoenix.png keeps what its page looks like.
+test-backends: export TURNSCOPE_PHOENIX = $(VENV)/phoenix/bin/python
+test-backends: export TURNSCOPE_PICTURE = $(PICTURE)
+test-backends: $(VENV)/.test $(VENV)/.phoenix
+	@$(python) -m pytest -m backend -rs $(ARGS) tests/backends
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(python) -m ruff format --check .
@@ -59,6 +66,12 @@ $(VENV)/.codex-%: | $(VENV)/.pip
 		{ echo "make lab gets Codex from npm: install Node.js 18 or newer with npm (Debian: apt-get install npm)"; exit 1; }
 	@echo "installing Codex $*, once"
 	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null
+	@touch $@
+
+$(VENV)/.phoenix: tests/backends/phoenix.txt | $(VENV)/.pip
+	@echo "installing Phoenix, once"
+	@$(PYTHON) -m venv --clear $(VENV)/phoenix
+	@$(VENV)/phoenix/bin/python -m pip install -qq --requirement $<
 	@touch $@
 
 # One stamp for each group of pyproject.toml; a changed pyproject.toml makes them all out of date.

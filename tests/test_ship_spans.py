@@ -14,14 +14,15 @@ from opentelemetry.trace import StatusCode
 import turnscope
 from journal_kit import SECOND_NS, SMALL_BYTES, START_NS, Clocks, line, padded, segments, stepped
 from segment_kit import header, write
-from ship_kit import SPANS_PER_TURN, attributes, by_name, ids_of, journal, spans_of, turn_lines
+from ship_kit import SPANS_PER_TURN, attributes, by_name, ids_of, journal, records_of, spans_of, turn_lines
 from turnscope.ship import names
 from turnscope.ship.batches import Batches
 from turnscope.ship.cursor import Cursor
-from turnscope.ship.makers import SpanMaker
+from turnscope.ship.makers import readable_maker
 from turnscope.ship.names import NAMES, generation_in
+from turnscope.ship.readable import Readable
 from turnscope.ship.spans import Spans
-from turnscope.ship.story import Story, step_of
+from turnscope.ship.story import Step, Story
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -94,6 +95,42 @@ def test_spans_carry_the_names_of_the_conventions(tmp_path: Path) -> None:
     resource = spans["invoke_agent"].resource.attributes
     assert (resource["service.name"], resource["service.instance.id"]) == ("gw", "feedfacecafe")
     assert (spans["chat large"].kind.name, spans["invoke_agent"].kind.name) == ("CLIENT", "INTERNAL")
+
+
+def test_what_the_conventions_have_a_name_for_is_called_by_it(tmp_path: Path) -> None:
+    given: dict[str, object] = {"provider": "openai", "input_tokens": 90, "output_tokens": 7, "region": "north"}
+    write(
+        tmp_path,
+        header(),
+        *(line(1), line(2, phase="upstream_sent", lane="upstream:1", at_s=1)),
+        *(line(3, phase="upstream_completed", lane="upstream:1", at_s=2, attrs=given), line(4, phase="completed")),
+    )
+
+    said = attributes(by_name(spans_of(tmp_path))["chat"])
+
+    assert said.items() >= {
+        ("gen_ai.provider.name", "openai"),
+        ("gen_ai.usage.input_tokens", 90),
+        ("gen_ai.usage.output_tokens", 7),
+        ("turnscope.attr.region", "north"),
+    }
+
+
+def test_a_stop_from_another_process_belongs_to_the_session_of_its_turn(tmp_path: Path) -> None:
+    write(tmp_path, header(), line(1), line(2, phase="completed", at_s=3), name="1.jsonl")
+    write(
+        tmp_path,
+        header(proc="bbbbbbbbbbbb"),
+        line(1, phase="cancel_requested", lane="cancel", at_s=4, proc="bbbbbbbbbbbb", session=""),
+        line(2, phase="cancel_result", lane="cancel", at_s=5, proc="bbbbbbbbbbbb", session=""),
+        name="2.jsonl",
+    )
+
+    assert {attributes(span)["session.id"] for span in spans_of(tmp_path)} == {"s1"}
+    records = records_of(tmp_path).resource_logs
+    told = [record for one in records for record in one.scope_logs[0].log_records]
+    sessions = [pair.value.string_value for one in told for pair in one.attributes if pair.key == "session.id"]
+    assert sessions == ["s1"] * 4
 
 
 def test_a_switch_chooses_the_generation_of_the_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +221,7 @@ def test_going_on_from_any_batch_gives_the_same_spans(tmp_path: Path, limit: int
     folder = journal(tmp_path, 5)
     cursor, found = Cursor(), []
     while True:
-        batches = Batches(folder, SpanMaker())
+        batches = Batches(folder, readable_maker())
         batches.take_up(cursor)
         items = batches.next(limit)
         if not items:
@@ -242,21 +279,28 @@ def test_an_attribute_of_the_gateways_own_is_kept_apart(tmp_path: Path) -> None:
     assert [key for key in attributes(span) if "slot" in key or "list" in key] == []
 
 
+@pytest.mark.parametrize("parent", ["0" * 16, "-000000000000001", "1_1_1_1_1_1_1_11", " bcdef0123456789", "no", 7])
+def test_what_is_no_id_is_no_parent(tmp_path: Path, parent: object) -> None:
+    write(tmp_path, header(), line(1, attrs={"parent": parent}), line(2, phase="completed"))
+
+    (span,) = spans_of(tmp_path)
+
+    assert span.parent is None
+
+
 def test_a_phase_that_the_vocabulary_has_not_makes_no_span() -> None:
     story = Story()
-    fields = {"turn": "t", "session": "", "lane": "turn", "t": START_NS, "m": 1, "seq": 1, "proc": "p"}
 
-    taken = story.take(step_of(fields | {"phase": "invented_later"}))
+    taken = story.take(Step("t", "", "turn", "invented_later", START_NS, 1, 1, "p", {}))
 
     assert taken is not None
-    assert taken[1] == []
+    assert list(taken[1]) == []
     assert len(story) == 0
-    assert list(Spans(1).of(*_closed(story))) != []
+    assert Spans(1, Readable()).of(*_closed(story)) != []
 
 
 def _closed(story: Story) -> tuple[Any, Resource]:
-    fields = {"turn": "u", "session": "", "lane": "turn", "t": START_NS, "m": 1, "proc": "p"}
-    story.take(step_of(fields | {"phase": "accepted", "seq": 1}))
-    taken = story.take(step_of(fields | {"phase": "completed", "seq": 2}))
+    story.take(Step("u", "", "turn", "accepted", START_NS, 1, 1, "p", {}))
+    taken = story.take(Step("u", "", "turn", "completed", START_NS, 1, 2, "p", {}))
     assert taken is not None
     return taken[1][0], Resource({"pid": os.getpid()})

@@ -17,6 +17,8 @@ PACKAGE = Path(turnscope_analyzer.__file__).parent
 MAY_WRITE = {
     "cache.py",  # in the user's cache folder
     "settled.py",  # there, too
+    "steady.py",  # there, too
+    "collect/store.py",  # in the folder that it was given for what arrives
     "engine.py",  # in a temporary folder
     "sources/journal.py",  # there, too
     "sources/segments.py",  # there, too
