@@ -19,7 +19,6 @@ from helpers import run_python
 from rescue_kit import NAME, old, records, rollout_in, url
 from turnscope_analyzer import cli
 from turnscope_analyzer.rescue.fork import places_of_id
-from turnscope_analyzer.rescue.survey import survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -331,82 +330,3 @@ def test_help_comes_without_what_the_work_needs(tmp_path: Path) -> None:
     )
 
     assert run_python(program, tmp_path).stdout == "[]\nFalse True\n"
-
-
-KILLER = """
-import os, signal, sys, time
-from pathlib import Path
-from turnscope_analyzer.rescue import command
-
-path, home = Path(sys.argv[1]), Path(sys.argv[2])
-before, stat = path.read_bytes(), path.stat()
-[index] = home.glob("*.sqlite")
-rows = index.read_bytes()
-MOMENTS = {"open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.utime", "sqlite3.connect"}
-
-
-def look(number):
-    # What stands there after a kill is whole, the old or the new; and the old one is somewhere, byte for byte.
-    now = path.read_bytes()
-    kept = [one.read_bytes() for one in home.glob("turnscope-backups/*/0")]
-    kept += [one.read_bytes() for one in home.glob("turnscope-backups/*/1")]
-    if now != before and before not in kept:
-        print(f"lost at {number}")
-    if now != before and len(now) != int(sys.argv[3]):
-        print(f"half a file at {number}")
-    return now == before
-
-
-for number in range(10_000):
-    child = os.fork()
-    if not child:
-        left = number
-
-        def count(event, arguments):
-            global left
-            if event in MOMENTS:
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        sys.addaudithook(count)
-        request = command.Request(str(path), None, None, 65536, True, False, False, False)
-        command.answer(request)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    was_killed = os.WIFSIGNALED(status)
-    is_old = look(number)
-    print("killed" if was_killed else "done", "old" if is_old else "new")
-    if not was_killed:
-        break
-    if not is_old:
-        # From here on as well there is a way back.
-        command.answer(command.Request(str(path), None, None, 65536, False, False, True, False))
-        if path.read_bytes() != before:
-            print(f"not undone at {number}")
-    os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
-    for database in home.glob("*.sqlite*"):
-        database.unlink()
-    index.write_bytes(rows)
-    os.utime(index, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="forks in a process that may have threads")
-def test_killed_at_any_moment_it_leaves_the_old_or_the_new_file_and_a_backup(
-    path: Path, home: Path, index: Path
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLER, path, home, str(survey(path).size_after)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={"PYTHONPATH": ":".join(filter(None, sys.path)), "PATH": ""},
-    )
-
-    said = done.stdout.splitlines()
-    assert said[-1] == "done new", done.stderr
-    assert set(said) == {"killed old", "killed new", "done new"}
-    assert len(said) > 40

@@ -71,6 +71,8 @@ def _rescue(thread: Thread, request: Request) -> Answer:
     if not len(found.edits):
         lines.append("Nothing to take out: it is other things that make this thread large.")
         return Answer(_text(lines), is_done=True)
+    if request.fork and not thread.thread_id:
+        raise RepairError(f"{thread.path} does not say which thread it is; a fork could not be told from it.")
     fork_id = new_id() if request.fork else ""
     work = Shortening(found, places_of_id(thread.path, thread.thread_id), fork_id) if fork_id else Shortening(found)
     plan = _plan(thread, found, work, fork_id, request.backups or thread.backups)
