@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -163,6 +164,28 @@ def test_a_link_is_followed_to_the_file(path: Path, tmp_path: Path) -> None:
     assert path.stat().st_size < 2_500
 
 
+@pytest.mark.parametrize("named", ["by its id", "through the link", "by its real path"])
+def test_a_home_whose_sessions_lie_elsewhere_has_its_locks_all_the_same(
+    path: Path, home: Path, tmp_path: Path, named: str
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (home / "sessions").rename(tmp_path / "elsewhere" / "sessions")
+    (home / "sessions").symlink_to(tmp_path / "elsewhere" / "sessions")
+    real = path.resolve()
+    lock = home / "thread-writer-locks" / f"{THREAD}.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    thread = {"by its id": THREAD, "through the link": path, "by its real path": real}[named]
+
+    with lock.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        refused = rescue(thread, "--apply", home=home)
+
+    assert refused.stderr.splitlines()[0] == str(real)
+    assert f"{lock} is in use" in refused.stderr
+    assert rescue(thread, "--apply", home=home).exit_code == cli.EXIT_OK
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
@@ -316,6 +339,43 @@ def test_own_ids_are_found_at_every_edge_of_a_block(path: Path, monkeypatch: pyt
     for block_bytes in (1, 7, 36, 50, 51, 64):
         monkeypatch.setattr("turnscope_analyzer.rescue.fork._BLOCK_BYTES", block_bytes)
         assert list(places_of_id(path, THREAD)) == whole
+
+
+MEMORY = """
+import sys
+from click.testing import CliRunner
+from turnscope_analyzer import cli
+
+done = CliRunner().invoke(cli.main, ["rescue", sys.argv[1], "--apply"])
+print(done.exit_code, open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the memory")
+@pytest.mark.parametrize("text", ['"image_url":"data:image/png;base64,%s"', '"text":"%s"', '"list":["%s","%s"]'])
+def test_a_line_of_60_mb_takes_less_than_40_mb_of_memory(path: Path, text: str) -> None:
+    piece = b"AbC0" * (1 << 18)
+    with path.open("ab") as file:
+        file.write(b'{"type":"response_item","payload":{')
+        # Each piece in a field of its own, or all of them in one.
+        before, _, after = text.partition("%s")
+        file.write(before.encode())
+        for _ in range(60):
+            file.write(piece + (b'","' if "list" in text else b""))
+        file.write(after.replace("%s", "").encode() + b"}}\n")
+    old(path)
+
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    exit_code, kibibytes = map(int, done.stdout.split())
+    assert exit_code == cli.EXIT_OK, done.stderr
+    assert kibibytes * 1_024 < 40_000_000
 
 
 def test_help_comes_without_what_the_work_needs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from turnscope_analyzer.repair.making import apply, refusal
 from turnscope_analyzer.repair.manifest import repairs_in
 from turnscope_analyzer.repair.plan import Creation, Plan, Rewrite
 from turnscope_analyzer.repair.undoing import undo
+from turnscope_analyzer.report.wording import counted, escaped
 from turnscope_analyzer.rescue.fork import new_id, path_beside, places_of_id
 from turnscope_analyzer.rescue.rewrite import Shortening, rebuild
 from turnscope_analyzer.rescue.survey import Survey, survey
@@ -55,7 +56,7 @@ def answer(request: Request) -> Answer:
     """
     try:
         thread = find_thread(request.thread, request.home or default_home())
-        click.echo(str(thread.path), err=True)
+        click.echo(escaped(str(thread.path)), err=True)
         if request.undo:
             return _undo(thread, request)
         return _rescue(thread, request)
@@ -89,7 +90,7 @@ def _rescue(thread: Thread, request: Request) -> Answer:
         raise RepairError(f"{why_not}{_or_fork(why_not, fork_id)}")
     folder = apply(plan)
     lines += [f"done: {what} {step.path}: {step.says}" for step in plan.steps]
-    lines.append(f"verified: {found.lines:,} lines as before, the longest now {_size(work.longest)}")
+    lines.append(f"verified: {counted(found.lines, 'line')} as before, the longest now {_size(work.longest)}")
     lines.append(f"kept: {folder}")
     if fork_id:
         lines.append(f"go on: codex resume {fork_id}")
@@ -130,14 +131,14 @@ def _told(thread: Thread, found: Survey) -> Iterator[str]:
     """Say what the thread holds."""
     yield f"thread {thread.thread_id or 'without an id'}"
     size = found.stamp.size_bytes
-    yield f"  now    {_size(size)} in {found.lines:,} lines, the longest {_size(found.longest)}"
+    yield f"  now    {_size(size)} in {counted(found.lines, 'line')}, the longest {_size(found.longest)}"
     for what, taken_bytes in found.taken.most_common():
         yield f"  out    {_size(taken_bytes)}, {found.count[what]:,} x {what}"
     if len(found.edits):
         yield f"  after  {_size(found.size_after)}"
     if found.damaged_lines:
         where = ", ".join(str(at) for at in found.damaged[:5])
-        yield f"  left   {found.damaged_lines:,} damaged or unclear lines as they are, at byte {where}"
+        yield f"  left   {counted(found.damaged_lines, 'damaged or unclear line')}, at byte {where}"
 
 
 def _size(size_bytes: int) -> str:
@@ -149,4 +150,4 @@ def _size(size_bytes: int) -> str:
 
 
 def _text(lines: list[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{escaped(line)}\n" for line in lines)
