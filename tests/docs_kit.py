@@ -19,6 +19,7 @@ from turnscope.attributes import ATTRIBUTES, ERROR_KINDS
 from turnscope.metrics.names import LABELS, METRICS
 from turnscope.phases import CANCEL_RESULTS, LANES, PHASES
 from turnscope.reading import RawMark, read_segment
+from turnscope_analyzer.doctor.codes import CODES
 from turnscope_analyzer.rules import RULES
 
 if TYPE_CHECKING:
@@ -202,3 +203,20 @@ def rules_table() -> str:
     ordered = sorted(RULES, key=lambda rule: rule.rank)
     said = ((rule, re.sub(r"{\w+}", "…", rule.sentence.replace("{detail}", ""))) for rule in ordered)
     return table(("rule", "it says", "next step"), ((f"`{rule.name}`", text, rule.next_step) for rule, text in said))
+
+
+def doctor_sections() -> str:
+    """Return the part of docs/doctor.md that is about each code: an overview, then a section a code."""
+    overview = table(
+        ("code", "severity", "what", "`--fix`"),
+        ((f"[{code.name}](#{code.name.lower()})", code.severity, code.title, "yes" * code.fixable) for code in CODES),
+    )
+    sections = (
+        f"## {code.name}\n\n{code.title} Severity: {code.severity}.\n\n"
+        f"- **Told by**: {code.told_by}\n"
+        f"- **What it does**: {code.harm}\n"
+        f"- **Restart now?** {code.restart.capitalize()}. {code.why}\n"
+        f"- **Repair**: {code.repair}\n"
+        for code in CODES
+    )
+    return "\n".join((overview, *sections))

@@ -11,6 +11,7 @@ from docs_kit import (
     PAGES,
     ROOT,
     blocks,
+    doctor_sections,
     examples,
     gateway,
     leave_an_orphan,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 COMMAND = re.compile(
-    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope ship\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$",
+    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|doctor)\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$",
     re.MULTILINE,
 )
 CODE = re.compile(r"`([^`\n]+)`")
@@ -120,6 +121,17 @@ def test_the_page_of_shipping_has_its_options_and_variables() -> None:
 
     assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
     assert [name for name in re.findall(r'_of\("(\w+)"', settings) if name not in page] == []
+
+
+def test_the_page_of_the_doctor_has_its_options() -> None:
+    page = (ROOT / "docs/doctor.md").read_text("utf-8")
+    options = {option for parameter in main.commands["doctor"].params for option in parameter.opts if "-" in option}
+
+    assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
+
+
+def test_the_page_of_the_doctor_has_a_section_a_code_from_the_table_that_the_command_uses() -> None:
+    assert (ROOT / "docs/doctor.md").read_text("utf-8").endswith(f"\n\n{doctor_sections()}")
 
 
 def test_the_table_of_what_is_read_has_every_source() -> None:

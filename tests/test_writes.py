@@ -22,6 +22,7 @@ MAY_WRITE = {
     "sources/segments.py",  # there, too
     "cli.py",  # to the null device
     "sources/snapshot.py",  # copies databases to a temporary folder
+    "collect/store.py",  # the files of its own folder
     "repair/writing.py",  # the only one that writes to files of other programs
 }
 METHODS = {"write_bytes", "write_text", "unlink", "rename", "touch", "mkdir", "rmdir", "symlink_to", "hardlink_to"} | {

@@ -83,8 +83,8 @@ class JournalTurns:
 
     def _read(self, tell: Callable[[Iterable[Over]], None]) -> None:
         late: list[Step] = []
-        for count, (segment, step) in enumerate(self._reader.steps(), 1):
-            if step.process_id == segment.process_id:
+        for count, (process_id, step) in enumerate(self._reader.steps(), 1):
+            if step.process_id == process_id:
                 tell(self._ledger.take(step))
             else:
                 late.append(step)  # in the name of a process that is gone: its own marks come first

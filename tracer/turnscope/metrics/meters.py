@@ -99,7 +99,7 @@ class Metrics:
         # Not at the top: this loads the SDK, which a gateway without metrics does not need.
         from turnscope.metrics.instruments import instruments_of  # noqa: PLC0415
         from turnscope.metrics.pipeline import Pipeline  # noqa: PLC0415
-        from turnscope.ship.spans import resource_of  # noqa: PLC0415
+        from turnscope.ship.resources import resource_of  # noqa: PLC0415
 
         self._pipeline = None if plan.provider is not None else Pipeline(plan, resource_of(self._header()))
         provider = plan.provider if self._pipeline is None else self._pipeline.provider
