@@ -62,7 +62,8 @@ _ABOUT: Final[tuple[tuple[str, Role], ...]] = (
     ("gen_ai.agent.name", "agent"),
 )
 
-_TELLING: Final = frozenset([name for name, _ in _ROLES] + [name for name, _ in _ABOUT])
+_METHODS: Final = ("http.request.method", "http.method")
+_TELLING: Final = frozenset([*(name for name, _ in _ROLES), *(name for name, _ in _ABOUT), *_METHODS])
 
 SESSIONS: Final = ("gen_ai.conversation.id", "session.id", "langfuse.session.id", "gen_ai.thread.id", "thread.id")
 MODELS: Final = ("gen_ai.request.model", "gen_ai.response.model", "llm.model_name", "ai.model.id")
@@ -85,18 +86,18 @@ def role_of(name: str, attrs: Mapping[str, Any], *, serves: bool = False, calls:
         serves: It is of the kind SERVER.
         calls: It is of the kind CLIENT.
     """
-    says = not _TELLING.isdisjoint(attrs)  # one look, as most spans of a program are nothing to a turn
+    says = _TELLING.intersection(attrs)  # one look, as most spans of a program are nothing to a turn
     if says:
         for attribute, roles in _ROLES:
-            if (value := attrs.get(attribute)) is not None:
+            if attribute in says and (value := attrs[attribute]) is not None:
                 role = roles.get(str(value))
                 # The other end of a tool's call traces it, too; it counts once.
                 return None if role == "tool" and serves else role
     if (own := _OWN.get(name)) is not None:
         return own
-    if says and (about := next((role for attribute, role in _ABOUT if attribute in attrs), None)) is not None:
+    if says and (about := next((role for attribute, role in _ABOUT if attribute in says), None)) is not None:
         return about
-    return "request" if calls and _is_request(attrs) else None
+    return "request" if calls and says and _is_request(attrs) else None
 
 
 def role_of_name(name: str, *, calls: bool = False) -> Role | None:
@@ -123,7 +124,7 @@ def first_text(attrs: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 def _is_request(attrs: Mapping[str, Any]) -> bool:
     """Tell whether an HTTP client's span is a request to a model."""
-    if (attrs.get("http.request.method") or attrs.get("http.method")) != "POST":
+    if first_text(attrs, _METHODS) != "POST":
         return False
     where = attrs.get("url.full") or attrs.get("http.url") or attrs.get("url.path") or attrs.get("http.target")
     return isinstance(where, str) and _MODEL_PATH.search(where) is not None

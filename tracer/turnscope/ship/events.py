@@ -17,6 +17,7 @@ from turnscope.phases import PHASE
 from turnscope.process import VERSION
 from turnscope.ship import names
 from turnscope.ship.spans import turn_span_id
+from turnscope.ship.story import span_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -103,7 +104,9 @@ def _event(
     steps = episode.lanes.get(step.lane)
     # In a turn it hangs under the span that its lane will be, so that both are found from each other.
     first = steps[0] if steps and step.lane != "turn" else None
-    within = span_id(first.process_id, first.turn, first.lane, first.seq) if first else turn_span_id(episode)
+    within = turn_span_id(episode)
+    if first is not None:
+        within = span_in(first, "span") or span_id(first.process_id, first.turn, first.lane, first.seq)
     record = LogRecord(
         time_unix_nano=max(0, at_ns),
         observed_time_unix_nano=max(0, at_ns),

@@ -17,6 +17,7 @@ from turnscope._otel import span_id
 from turnscope.phases import PHASE, lane_kind
 from turnscope.process import VERSION
 from turnscope.ship.names import LANE, OPEN_AT_END, OUTCOME, TURN_ID, attributes_of, names_of
+from turnscope.ship.story import span_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,6 +53,8 @@ class Spans:
         """Yield the span of a lane and those of its phases."""
         if closed.lane == "turn" and not closed.episode.first_seq:
             return  # another process has the turn itself
+        if closed.how != "lost" and span_in(closed.steps[0], "span"):
+            return  # the program sends it when it ends; of one that is gone, nobody else does
         own = self._lane(closed, resource)
         yield own
         yield from self._phases(closed, own, resource)
@@ -158,12 +161,18 @@ class Spans:
 
 def lane_id(closed: Closed) -> str:
     """Return the id of the span of a lane, the one that spans of other instrumentation name as their parent."""
+    if closed.lane == "turn" and closed.episode.own_span:
+        return closed.episode.own_span
+    if closed.lane != "turn" and (own := span_in(closed.steps[0], "span")):
+        return own
     first = closed.episode.first_seq if closed.lane == "turn" else closed.steps[0].seq
     return span_id(closed.episode.process_id, closed.episode.turn, closed.lane, first)
 
 
 def turn_span_id(episode: Episode) -> str:
     """Return the id of the turn's span, "" where nobody knows it."""
+    if episode.own_span:
+        return episode.own_span
     return span_id(episode.owner, episode.turn, "turn", episode.owner_seq) if episode.owner else ""
 
 
@@ -186,6 +195,8 @@ def _parent_id(closed: Closed, kind: str) -> str:
     episode = closed.episode
     if kind == "turn":
         return episode.parent_id
+    if above := span_in(closed.steps[0], "span_above"):
+        return above
     compaction = episode.lanes.get("compaction")
     if kind == "upstream" and compaction and closed.steps[0].attrs.get("purpose") == "compaction":
         return span_id(episode.process_id, episode.turn, "compaction", compaction[0].seq)
