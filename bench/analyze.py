@@ -89,6 +89,10 @@ def wrong(report: Any, due: Mapping[str, Any]) -> int:
     states = Counter(verdict.state for verdict in report.turns)
     states["healthy"] += report.healthy
     causes = Counter(verdict.cause for verdict in report.turns if verdict.cause)
+    for (state, cause), turns in report.unlisted.items():
+        states[state] += turns
+        if cause:
+            causes[cause] += turns
     return _difference(states, due["states"]) + _difference(causes, due["causes"]) + len(report.rejects)
 
 

@@ -17,15 +17,10 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped]
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs_pb
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
-    LogsServiceServicer,
-    add_LogsServiceServicer_to_server,
-)
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_pb
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_pb
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    TraceServiceServicer,
-    add_TraceServiceServicer_to_server,
-)
+
+from collector_services import add_services, partly_taken
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,6 +28,8 @@ if TYPE_CHECKING:
     from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
     from typing_extensions import Self
+
+    from tls_kit import Tls
 
 _STATUS = {"503": 503, "429": 429, "401": 401, "302": 302, "400": 400, "413": 413, "404": 404}
 _CODES = {
@@ -51,12 +48,15 @@ class Taken:
     Attributes:
         mode: How it answers: ok, partial, slow, hang, reset, or a status, which gRPC has a code of its own for.
         logs_mode: How it answers to log records, if it is another way.
+        metrics_mode: How it answers to metrics; ok or hang.
         asked: Times at which a request came.
     """
 
     def __init__(self) -> None:
         self.mode = "ok"
         self.logs_mode: str | None = None
+        self.metrics_mode = "ok"
+        self.metrics: list[Any] = []
         self.asked: list[float] = []
         self.headers: list[dict[str, str]] = []
         self.requests: list[Any] = []
@@ -101,10 +101,10 @@ class HttpCollector(Taken):
 
     protocol = "http/protobuf"
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, tls: Tls | None = None) -> None:
         super().__init__()
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port, self.tls = port or free_port(), tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._http: ThreadingHTTPServer | None = None
 
     def open(self) -> Self:
@@ -124,6 +124,8 @@ class HttpCollector(Taken):
         ThreadingHTTPServer.allow_reuse_address = True
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
+        if self.tls is not None:
+            self._http.socket = self.tls.context().wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -143,6 +145,9 @@ class HttpCollector(Taken):
         self.close()
 
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        if handler.path.endswith("/v1/metrics"):
+            self._answer_to_metrics(handler)
+            return
         is_logs = handler.path.endswith("/v1/logs")
         mode = self.logs_mode if is_logs and self.logs_mode is not None else self.mode
         self.note({name.lower(): value for name, value in handler.headers.items()})
@@ -175,12 +180,25 @@ class HttpCollector(Taken):
         handler.end_headers()
         handler.wfile.write(answer)
 
+    def _answer_to_metrics(self, handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers["content-length"]))
+        if self.metrics_mode == "hang":
+            self.released.wait(30)
+            handler.close_connection = True
+            return
+        plain = gzip.decompress(body) if handler.headers.get("content-encoding") == "gzip" else body
+        self.metrics.append(metrics_pb.ExportMetricsServiceRequest.FromString(plain))
+        handler.send_response(200)
+        handler.send_header("content-type", "application/x-protobuf")
+        handler.send_header("content-length", "0")
+        handler.end_headers()
+
     def _take(self, body: bytes, *, is_logs: bool, partial: bool) -> bytes:
         if is_logs:
             self.take(logs_pb.ExportLogsServiceRequest.FromString(body))
             return b""
         self.take(trace_pb.ExportTraceServiceRequest.FromString(body))
-        return _partial().SerializeToString() if partial else b""
+        return partly_taken().SerializeToString() if partial else b""
 
 
 class GrpcCollector(Taken):
@@ -188,10 +206,10 @@ class GrpcCollector(Taken):
 
     protocol = "grpc"
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, tls: Tls | None = None) -> None:
         super().__init__()
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port, self.tls = port or free_port(), tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._grpc: grpc.Server | None = None
         self._plain: socket.socket | None = None
 
@@ -200,9 +218,11 @@ class GrpcCollector(Taken):
             self._open_plain()
             return self
         self._grpc = grpc.server(futures.ThreadPoolExecutor(4))
-        add_TraceServiceServicer_to_server(_Traces(self), self._grpc)  # type: ignore[no-untyped-call]
-        add_LogsServiceServicer_to_server(_Logs(self), self._grpc)  # type: ignore[no-untyped-call]
-        self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        add_services(self._grpc, self)
+        if self.tls is None:
+            self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        else:
+            self._grpc.add_secure_port(f"127.0.0.1:{self.port}", self.tls.credentials())
         self._grpc.start()
         return self
 
@@ -255,30 +275,6 @@ class GrpcCollector(Taken):
                     held.append(connection)
         for connection in held:
             connection.close()
-
-
-class _Traces(TraceServiceServicer):
-    def __init__(self, collector: GrpcCollector) -> None:
-        self._collector = collector
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service names it so
-        partial = self._collector.answer(request, context)
-        return _partial() if partial else trace_pb.ExportTraceServiceResponse()
-
-
-class _Logs(LogsServiceServicer):
-    def __init__(self, collector: GrpcCollector) -> None:
-        self._collector = collector
-
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - as above
-        self._collector.answer(request, context, is_logs=True)
-        return logs_pb.ExportLogsServiceResponse()
-
-
-def _partial() -> trace_pb.ExportTraceServiceResponse:
-    return trace_pb.ExportTraceServiceResponse(
-        partial_success=trace_pb.ExportTracePartialSuccess(rejected_spans=1, error_message="one is too old")
-    )
 
 
 def _reset(connection: socket.socket) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import turnscope
+from bench.generate import write_journal
 from turnscope_analyzer import cache as kept
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.sources.journal import Journals
@@ -115,6 +116,25 @@ def test_many_small_files_are_put_together(tmp_path: Path, cache: Path, monkeypa
 
     assert len(list(cache.glob("*/*-*.parquet"))) <= 2
     assert files_read(tmp_path, monkeypatch) == 0
+
+
+def test_what_was_kept_apart_and_put_together_counts_each_turn_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "_MOST_FILES", 1)
+    write_journal(tmp_path / "traces", 2_000, processes=1, segment_bytes=64 << 10)
+    segments = sorted((tmp_path / "traces").glob("*.jsonl"))
+    with monkeypatch.context() as patched:
+        patched.setenv("TURNSCOPE_CACHE", "")
+        alone = analyze(segments)
+    for segment in segments:
+        analyze([segment])
+
+    together = analyze(segments)
+    again = analyze(segments)
+
+    assert len(list(cache.glob("*/*-*.parquet"))) == 1
+    assert (together.turns, together.healthy) == (alone.turns, alone.healthy) == (again.turns, again.healthy)
 
 
 def test_of_what_nobody_used_for_long_only_our_own_is_forgotten(tmp_path: Path, cache: Path) -> None:

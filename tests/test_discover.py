@@ -10,6 +10,7 @@ import pytest
 from codex_kit import Rollout
 from turnscope_analyzer.discover import discover
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
+from turnscope_analyzer.repair.plan import BACKUPS
 from turnscope_analyzer.sources.opened import head_of, open_plain
 from turnscope_analyzer.sources.registry import SOURCES
 
@@ -90,3 +91,13 @@ def test_a_file_that_may_not_be_read_is_put_aside_in_a_folder_and_an_error_alone
     assert [reject.file for reject in discover([rollout.parent]).rejects] == [str(locked)]
     with pytest.raises(UnreadableError, match="Check its owner"):
         discover([locked])
+
+
+def test_backups_of_repairs_are_no_captures_unless_they_are_asked_for(rollout: Path) -> None:
+    backups = rollout.parent / BACKUPS
+    backup = backups / "20261121T051207Z-rescue-a1b2c3" / rollout.name
+    backup.parent.mkdir(parents=True)
+    backup.write_bytes(rollout.read_bytes())
+
+    assert discover([rollout.parent]).of("codex") == [rollout]
+    assert discover([backups]).of("codex") == [backup]

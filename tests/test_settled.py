@@ -14,6 +14,10 @@ from turnscope.process import identify
 from turnscope_analyzer import analyze as module
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.classify import classify
+from turnscope_analyzer.report.layout import Style
+from turnscope_analyzer.report.markdown import render_markdown
+from turnscope_analyzer.report.terminal import render_terminal
+from turnscope_analyzer.report.wording import count_states
 from turnscope_analyzer.sources.journal import Journals
 
 if TYPE_CHECKING:
@@ -81,6 +85,31 @@ def test_another_question_gets_the_answer_that_it_would_get_alone(
 
     assert asked == anew(monkeypatch, journal, **question)
     assert analyze([journal]) == anew(monkeypatch, journal)
+
+
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "again"])
+def test_the_page_is_the_same_where_the_others_are_only_counted(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    for _ in range(before):
+        analyze([journal])
+    listed = anew(monkeypatch, journal)
+
+    counted = analyze([journal], detailed=20)
+
+    assert count_states(counted) == count_states(listed)
+    assert len(counted.turns) < len(listed.turns)
+    assert render_terminal(counted, Style()) == render_terminal(listed, Style())
+    assert render_markdown(counted, {}) == render_markdown(listed, {})
+
+
+def test_only_what_was_asked_for_is_counted(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyze([journal])
+
+    counted = analyze([journal], detailed=1, cause="transport")
+
+    assert count_states(counted) == count_states(anew(monkeypatch, journal, cause="transport"))
+    assert {cause for _, cause in counted.unlisted} == {"transport"}
 
 
 def test_a_turn_that_plainly_went_well_is_still_found_by_its_id(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:

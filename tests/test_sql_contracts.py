@@ -65,8 +65,9 @@ def test_the_header_lists_the_tables_and_columns_that_the_statement_reads(name: 
     assert promised_reads(name) == reads(name)
 
 
-def test_the_scan_of_a_journal_has_the_columns_of_its_header() -> None:
-    assert promised_columns("adapters/duckdb_journal") == returned_columns("adapters/duckdb_journal")
+@pytest.mark.parametrize("name", ["adapters/duckdb_journal", "adapters/duckdb_strides"])
+def test_the_scan_of_a_journal_has_the_columns_of_its_header(name: str) -> None:
+    assert promised_columns(name) == returned_columns(name)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -120,12 +121,19 @@ def test_what_a_file_makes_is_read_by_something(name: str) -> None:
     assert table_of(name) in {*in_sql, *in_python}
 
 
-READ_BY_CODE = {"core/10_glance_parts", "core/12_stamps", "core/13_windows", "core/32_worst", "core/60_facts"}
+READ_BY_CODE = {
+    "core/10_glance_parts",
+    "core/12_stamps",
+    "core/13_windows",
+    "core/15_paces",
+    "core/32_worst",
+    "core/60_facts",
+}
 
 
 @pytest.mark.parametrize("name", sorted({*CORE} - READ_BY_CODE))
 def test_each_column_of_a_core_statement_is_read_by_another(name: str) -> None:
-    read = {column for other in (*CORE, *CAUSES) for column in promised_reads(other).get(table_of(name), ())}
+    read = {column for other in (*CORE, *CAUSES, *ADAPTERS) for column in promised_reads(other).get(table_of(name), ())}
 
     assert {column.name for column in promised_columns(name)} <= read
 
@@ -235,7 +243,7 @@ def test_kept_glances_come_back_as_they_were(tmp_path: Path) -> None:
         engine.load("capture", [{"plain_below_ns": 60}])
         engine.load("glance_parts", [went_on, plain])
         engine.load("segment_keys", [{"file": "a", "key": 7}])
-        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain FROM glance_parts")
+        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain, 1 AS parts FROM glance_parts")
         engine.set("kept_files", ["a"])
         engine.export("adapters/duckdb_keep", tmp_path / "kept.parquet")
         engine.clear("glance_parts")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import replace
-from itertools import groupby, islice
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.classify import classify
+from turnscope_analyzer.deliveries import deliveries_of
 from turnscope_analyzer.discover import JOURNAL, discover
 from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from turnscope.phases import Cause, State
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.discover import Found
     from turnscope_analyzer.model import Finding, Process, Verdict
+
+_BATCH_TURNS: Final = 500
+"""Turns whose marks are held at once to put verdicts into words."""
 
 
 def analyze(
@@ -49,6 +54,7 @@ def analyze(
     cause: str | None = None,
     everything: bool = False,
     detailed: int | None = None,
+    stretches: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Read what is under *paths* and judge every turn in it.
@@ -63,7 +69,9 @@ def analyze(
         since_ns: Only turns that had not ended before.
         cause: Only turns with this cause.
         everything: List plainly healthy turns, too, instead of counting them.
-        detailed: How many turns of each state get their evidence and stretches, the longest wait first; None for all.
+        detailed: How many turns of each state are listed, the longest wait first, beside those that a store
+            contradicts; the others are judged and counted only. None lists all.
+        stretches: Say of each turn that is listed where its time went. Of many long turns that is most of the memory.
         progress: Called now and then with bytes done and bytes in all.
 
     Returns:
@@ -72,8 +80,19 @@ def analyze(
     Raises:
         AnalyzeError: A path is missing, cannot be read, or holds nothing that we know.
     """
-    question = Question(budgets or {}, now_ns, turn, session, since_ns, cause, everything=everything, detailed=detailed)
-    return _Analysis(discover(paths), question, progress).report()
+    question = Question(
+        budgets or {}, now_ns, turn, session, since_ns, cause,
+        everything=everything, detailed=detailed, stretches=stretches,
+    )  # fmt: skip
+    return examine(discover(paths), question, progress)[0]
+
+
+def examine(
+    found: Found, question: Question, progress: Callable[[int, int], None] | None = None
+) -> tuple[Report, Gathered]:
+    """Judge every turn in the files *found*, as `analyze` does, and give what all sources but journals hold as well."""
+    analysis = _Analysis(found, question, progress)
+    return analysis.report(), analysis.gathered
 
 
 class _Analysis:
@@ -83,7 +102,7 @@ class _Analysis:
         self._progress = progress or (lambda _done, _total: None)
         self._done_bytes = 0
         self._total_bytes = sum(size_of(path) for files in found.files.values() for path in files)
-        self._gathered = Gathered()
+        self.gathered = Gathered()
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
@@ -92,22 +111,27 @@ class _Analysis:
             self._read_journals(engine)
             self._read_sources(engine)
             self._load_processes(engine)
-            judgements = self._judge(engine)
+            fresh = self._judge(engine)
+            settled = self.journals.settled.counts(engine)
             plain = engine.rows("SELECT turns FROM plain")[0][0]
-            in_journals = plain + sum(judgement.facts.source == JOURNAL for judgement in judgements)
-            verdicts = tuple(self._verdicts(engine, judgements))
+            of_journals = sum(judgement.facts.source == JOURNAL for judgement in fresh)
+            in_journals = plain + of_journals + settled.total()
+            judgements, unlisted = self._listed(engine, fresh, settled)
+            verdicts = self._verdicts(engine, fresh, judgements)
             if self.question.closely is None:
-                self.journals.keep(engine, judgements)
+                self.journals.keep(engine, fresh)
         horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
+        sent = deliveries_of({path.parent for path in self.found.of(JOURNAL)})
         return Report(
             sources=tuple(self._sources(in_journals)),
             horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
+            rejects=tuple(sorted([*self.found.rejects, *self.journals.rejects, *self.gathered.rejects, *sent.rejects])),
             drops=self._drops(),
-            findings=_due(self._gathered.findings_of(None), horizon_ns),
-            notes=tuple(self._gathered.notes()),
+            findings=_due(self.gathered.findings_of(None), horizon_ns),
+            notes=(*self.gathered.notes(), *sent.notes),
+            unlisted=unlisted,
         )
 
     def _read_journals(self, engine: Engine) -> None:
@@ -127,12 +151,12 @@ class _Analysis:
         for source in SOURCES:
             if files := self.found.of(source.kind):
                 for capture in source.read(files, self._advance):
-                    self._gathered.add(source.kind, capture)
-        self._gathered.join()
+                    self.gathered.add(source.kind, capture)
+        self.gathered.join()
         now_ns = self.question.now_ns
-        for process in self._gathered.processes.values():
+        for process in self.gathered.processes.values():
             self.processes[process.process_id] = process if now_ns is None else _as_of(process, now_ns)
-        engine.load("marks", map(mark_row, self._gathered.all_marks()))
+        engine.load("marks", map(mark_row, self.gathered.all_marks()))
 
     def _load_processes(self, engine: Engine) -> None:
         processes = self.processes.values()
@@ -142,33 +166,59 @@ class _Analysis:
         engine.load("budgets", (row for process in processes for row in budget_rows(process, asked)))
 
     def _judge(self, engine: Engine) -> list[Judgement]:
-        """Judge the turns that are not settled, and all of them where what was settled does not hold any more."""
+        """Judge the turns that are not settled; all of them where what was settled does not hold any more."""
         settled = self.journals.settled
         judgements = classify(engine)
         if not settled.hold(engine) and settled.drop(engine):
             self.journals.fetch(engine)
             judgements = classify(engine)
-        return judgements + settled.judgements(engine, self.processes)
+        return judgements
 
-    def _verdicts(self, engine: Engine, judgements: Sequence[Judgement]) -> Iterator[Verdict]:
-        """Yield what was asked for, most urgent first; all but the first ones without their evidence, if so asked."""
+    def _listed(
+        self, engine: Engine, fresh: list[Judgement], settled: Counter[tuple[State, Cause | None]]
+    ) -> tuple[list[Judgement], Counter[tuple[State, Cause | None]]]:
+        """Return the judgements to list, most urgent first, and how many of those asked for are not listed."""
+        first = self.question.detailed
+        # A question that is narrower is asked of each turn; else the engine finds the first of those that are settled.
+        some = None if self.question.narrows else first
+        judgements = fresh + self.journals.settled.judgements(engine, self.processes, first=some)
         asked = sorted((judgement for judgement in judgements if self.question.wants(judgement)), key=_urgency)
-        of_state = groupby(asked, key=lambda judgement: judgement.facts.state)
-        shown = (islice(turns, self.question.detailed) for _, turns in of_state)
-        detailed = {judgement.facts.turn_id for turns in shown for judgement in turns}
-        fetched = self.journals.marks(engine, detailed)
-        holders = _holders(judgements)
-        for judgement in asked:
-            turn_id = judgement.facts.turn_id
-            marks = self._gathered.marks_of(turn_id) + fetched.get(turn_id, []) if turn_id in detailed else []
-            holder = holders.get(judgement.facts.session_id)
-            found = _due(self._gathered.findings_of(turn_id), judgement.facts.horizon_ns)
-            yield Explainer(judgement, marks, self.processes, holder, found).verdict()
+        if first is None:
+            return asked, Counter()
+        listed = [
+            judgement
+            for _, turns in groupby(asked, key=lambda judgement: judgement.facts.state)
+            for place, judgement in enumerate(turns)
+            if place < first or self.gathered.findings_of(judgement.facts.turn_id)
+        ]
+        counts = _counts(asked) if some is None else _counts(fresh) + settled
+        return listed, counts - _counts(listed)
+
+    def _verdicts(
+        self, engine: Engine, fresh: Sequence[Judgement], judgements: Sequence[Judgement]
+    ) -> tuple[Verdict, ...]:
+        """Put *judgements* into words, on their evidence."""
+        queued = {judgement.facts.session_id for judgement in judgements if judgement.facts.phase == "queued"}
+        busy = self.journals.settled.judgements(engine, self.processes, sessions=queued) if queued else []
+        holders = _holders([*fresh, *busy])
+        # In the order of their times, in which the records of neighbours lie together; so many at once bound memory.
+        in_time = sorted(judgements, key=lambda judgement: judgement.facts.accepted_ns or 0)
+        verdicts = {}
+        for begin in range(0, len(in_time), _BATCH_TURNS):
+            batch = in_time[begin : begin + _BATCH_TURNS]
+            fetched = self.journals.marks(engine, {judgement.facts.turn_id for judgement in batch})
+            for judgement in batch:
+                facts = judgement.facts
+                marks = self.gathered.marks_of(facts.turn_id) + fetched.get(facts.turn_id, [])
+                found = _due(self.gathered.findings_of(facts.turn_id), facts.horizon_ns)
+                explainer = Explainer(judgement, marks, self.processes, holders.get(facts.session_id), found)
+                verdicts[facts.turn_id] = explainer.verdict(with_stretches=self.question.stretches)
+        return tuple(verdicts[judgement.facts.turn_id] for judgement in judgements)
 
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
         for kind, files in self.found.files.items():
             folder = os.path.commonpath([str(file.parent) for file in files])
-            turns = in_journals if kind == JOURNAL else self._gathered.turns_in(kind)
+            turns = in_journals if kind == JOURNAL else self.gathered.turns_in(kind)
             yield SourceRead(kind, folder, len(files), sum(map(size_of, files)), turns)
 
     def _drops(self) -> dict[str, int]:
@@ -180,6 +230,10 @@ class _Analysis:
     def _advance(self, n_bytes: int) -> None:
         self._done_bytes += n_bytes
         self._progress(self._done_bytes, self._total_bytes)
+
+
+def _counts(judgements: Iterable[Judgement]) -> Counter[tuple[State, Cause | None]]:
+    return Counter((judgement.facts.state, judgement.cause) for judgement in judgements)
 
 
 def _holders(judgements: Iterable[Judgement]) -> dict[str | None, Judgement]:

@@ -28,12 +28,20 @@ _KEEP_S: Final = 30 * 86_400
 """A kept file that nobody used for so long is deleted."""
 
 _FOLDER_NAME: Final = "turnscope-glance-"
-_FILE_NAME: Final = re.compile(r"(?:[0-9a-f]+-\d+|settled)\.(?:parquet|\d*\.?tmp)")
+_FILE_NAME: Final = re.compile(r"(?:[0-9a-f]+-\d+|settled|steady)\.(?:parquet|\d*\.?tmp)")
 
 _MOST_FILES: Final = 16
 """More files than this are put together into one."""
 
-_MADE_BY: Final = ("adapters/duckdb_journal", "core/10_glance_parts", "core/11_glance")
+_MADE_BY: Final = (
+    "adapters/duckdb_journal",
+    "core/10_glance_parts",
+    "core/11_glance",
+    "core/15_paces",
+    "adapters/duckdb_strides",
+    "adapters/duckdb_keep",
+    "adapters/duckdb_together",
+)
 
 
 class GlanceCache:
@@ -46,11 +54,13 @@ class GlanceCache:
         self.folder: Final = _folder(segment.path for segment in segments if str(segment.text) in self.keys)
         self._known: set[str] = set()
         self._woken = 0
+        self._together = True
 
     def load(self, engine: Engine) -> set[str]:
         """Append what is kept of turns that were not plain to ``glance_parts``; return files that need no reading."""
         engine.load("segment_keys", ({"file": file, "key": key} for file, key in self.keys.items()))
         files = self._files()
+        self._together = len(files) == 1
         if files:
             try:
                 engine.set("glance_files", [str(file) for file in files])
@@ -65,13 +75,18 @@ class GlanceCache:
         self._known = {file for (file,) in known}
         return self._known
 
-    def wake(self, engine: Engine) -> bool:
+    def wake(self, engine: Engine, *, more: bool) -> bool:
         """Append what is kept of turns that were plain, and of which there is more to see, to ``glance_parts``.
+
+        Args:
+            engine: The engine that holds what ``load`` could read.
+            more: There are rows beside those, or some turns are to be seen anyway.
 
         Returns:
             False, and nothing is known any more, when somebody has removed what ``load`` could read.
         """
-        if self._known:
+        # What was kept together was plain in view of all that lies beside it there.
+        if self._known and (more or not self._together):
             try:
                 self._woken = engine.append("glance_parts", "adapters/duckdb_woken")
             except (duckdb.Error, OSError):

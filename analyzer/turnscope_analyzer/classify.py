@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from turnscope_analyzer.model import Fate
     from turnscope_analyzer.rules import Rule
 
-_GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_stamps", "core/13_windows")
+_GLANCE: Final = tuple(name for name in names("core") if name < "core/20_turn_phases")
 """The statements that look at every mark once, to find the turns that need a closer look."""
 
-_LIMITS: Final = tuple(name for name in names("core") if name not in _GLANCE and name <= "core/34_limits")
-"""The statements that look closely, in order, as far as the limits."""
+_USUAL: Final = ("core/20_turn_phases", "core/30_lives", "core/32_worst", "core/33_usual")
+"""The statements that tell which waits are usual; they are needed even where no turn is left to judge."""
 
-_JUDGE: Final = tuple(name for name in names("core") if name > "core/34_limits")
+_JUDGE: Final = tuple(name for name in names("core") if name not in (*_GLANCE, *_USUAL))
 """The statements that judge each turn, in order."""
 
 
@@ -77,7 +77,7 @@ def classify(engine: Engine) -> list[Judgement]:
     Returns:
         One judgement a turn, in no particular order; the same marks in any order give the same ones.
     """
-    engine.build(*_LIMITS)
+    engine.build(*_USUAL)
     if not engine.rows("SELECT 1 FROM lives LIMIT 1"):
         return []
     engine.build(*_JUDGE)

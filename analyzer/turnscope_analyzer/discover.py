@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.errors import NothingFoundError, PathMissingError, UnreadableError
+from turnscope_analyzer.repair.plan import BACKUPS
 from turnscope_analyzer.sources.opened import head_of
 from turnscope_analyzer.sources.registry import SOURCES
 from turnscope_analyzer.sources.rejects import unreadable
@@ -96,7 +97,7 @@ def _files(folder: Path, found: Found) -> list[Path]:
 
 def _walk(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
     for root, folders, files in os.walk(folder, onerror=note):
-        folders[:] = [name for name in folders if name not in _PRIVATE_FOLDERS]
+        folders[:] = [name for name in folders if name not in _PRIVATE_FOLDERS and name != BACKUPS]
         yield from (Path(root, name) for name in files)
 
 

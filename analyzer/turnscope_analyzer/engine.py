@@ -87,7 +87,8 @@ class Engine:
 
     def export(self, name: str, path: Path) -> None:
         """Write the rows of a statement to *path* as Parquet."""
-        self._run(f"COPY ({statement(name)}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd)")
+        # Not zstd: a quarter smaller, and half as long again to read.
+        self._run(f"COPY ({statement(name)}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION snappy)")
 
     def set(self, variable: str, value: object) -> None:
         """Set a variable that an adapter reads with getvariable()."""

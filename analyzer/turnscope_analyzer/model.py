@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -58,12 +59,25 @@ class Reject(NamedTuple):
     reason: str
 
 
+class Evidence(NamedTuple):
+    """A record and what it says. ``offset`` is as in a mark, None where the whole file is the record.
+
+    ``values`` are fields of the record as they stand on file, never text of a conversation.
+    """
+
+    file: str
+    offset: int | None
+    what: str
+    values: Mapping[str, Value] = MappingProxyType({})
+
+
 class Finding(NamedTuple):
     """A store that contradicts itself or its records, told by the record at *offset* of *file*.
 
     ``name`` is the kind, such as ``zombie_row``. ``turn_id`` is None where it is about no turn in particular;
     ``offset`` is None where the whole file is the record, and a row's number in a database. ``due_ns`` is the time
     from which on it is one, None where it always was: what is normal for a moment is a contradiction when it stays.
+    ``proofs`` are the records that contradict each other, with what they say, where more is known than that one.
     """
 
     name: str
@@ -72,6 +86,7 @@ class Finding(NamedTuple):
     offset: int | None
     what: str
     due_ns: int | None = None
+    proofs: tuple[Evidence, ...] = ()
 
 
 class Gap(NamedTuple):
@@ -137,14 +152,6 @@ class SourceRead:
     turns: int
 
 
-class Evidence(NamedTuple):
-    """A record and what it says. ``offset`` is as in a mark, None where the whole file is the record."""
-
-    file: str
-    offset: int | None
-    what: str
-
-
 class Stretch(NamedTuple):
     """A stretch of a turn's time spent in one phase; ``until_ns`` is None while it is open."""
 
@@ -192,8 +199,9 @@ class Verdict:
 class Report:
     """The whole answer: stuck turns first, oldest wait first.
 
-    ``healthy`` counts the healthy turns that are not listed one by one in ``turns``: a turn that plainly went
-    well is only counted unless everything was asked for. ``findings`` are those about no turn in particular.
+    ``healthy`` counts the turns that plainly went well and were not looked at one by one. ``unlisted`` counts those
+    that were judged and are not in ``turns``, by state and cause, because only the first of each state were asked for.
+    ``findings`` are those about no turn in particular.
     """
 
     sources: tuple[SourceRead, ...]
@@ -204,3 +212,4 @@ class Report:
     drops: Mapping[str, int]
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    unlisted: Mapping[tuple[State, Cause | None], int] = field(default_factory=dict)

@@ -29,9 +29,10 @@ class Rule(NamedTuple):
     @property
     def cause(self) -> Cause | None:
         """The cause that the rule stands for, None for a turn that needs none."""
-        head = self.name.partition(".")[0]
-        return next((cause for cause in CAUSES if cause == head), None)
+        return _CAUSE.get(self.name.partition(".")[0])
 
+
+_CAUSE: Final[dict[str, Cause]] = {cause: cause for cause in CAUSES}
 
 _CHECK_UPSTREAM = "Retry the turn; if it happens again, look at the provider's status and at the proxy in between."
 _LOOK_AT_GATEWAY = "Look at the gateway's log at that time: its own code did not go on."

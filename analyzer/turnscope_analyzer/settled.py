@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import os
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from turnscope.phases import Cause, State
     from turnscope_analyzer.engine import Engine
     from turnscope_analyzer.model import Process
     from turnscope_analyzer.sources.processes import JournalProcess
@@ -41,6 +43,18 @@ ORDER BY usual.phase
 """
 """The waits of this user that make a limit longer."""
 
+_HELD: Final = f"""
+SELECT {", ".join(Facts._fields)}, rule, confidence
+FROM settled
+WHERE ($1 IS NULL OR list_contains($1, session_id))
+    AND ($2 IS NULL OR turn_id IN (
+        SELECT turn_id
+        FROM settled
+        QUALIFY row_number() OVER (PARTITION BY state ORDER BY coalesce(age_ns, 0) DESC, turn_id) <= $2
+    ))
+"""
+"""Judgements that are kept: of some sessions, or the first of each state."""
+
 
 class SettledTurns:
     """The judgements that are kept of the turns in one analysis. Nothing here ever fails an analysis."""
@@ -48,7 +62,6 @@ class SettledTurns:
     def __init__(self, folder: Path | None) -> None:
         self._path = folder / "settled.parquet" if folder is not None else None
         self._usual_key: int | None = None
-        self._held: set[str] = set()
 
     def load(self, engine: Engine) -> None:
         """Fill ``settled`` with what is kept and still holds for the turns in ``stamps``."""
@@ -77,31 +90,50 @@ class SettledTurns:
         self._usual_key = usual_key
         return held
 
-    def judgements(self, engine: Engine, processes: Mapping[str, Process]) -> list[Judgement]:
-        """Return the judgements that still hold, as of the horizon of today."""
+    def counts(self, engine: Engine) -> Counter[tuple[State, Cause | None]]:
+        """Count the turns whose judgements still hold by state and cause."""
+        counts: Counter[tuple[State, Cause | None]] = Counter()
+        for state, rule, turns in engine.rows("SELECT state, rule, count(*) FROM settled GROUP BY state, rule"):
+            counts[state, RULE[rule].cause] += turns
+        return counts
+
+    def judgements(
+        self,
+        engine: Engine,
+        processes: Mapping[str, Process],
+        *,
+        first: int | None = None,
+        sessions: Iterable[str | None] | None = None,
+    ) -> list[Judgement]:
+        """Return judgements that still hold, as of the horizon of today.
+
+        Args:
+            engine: The engine that they were loaded into.
+            processes: The processes by their ids.
+            first: Only so many of each state, the longest wait first.
+            sessions: Only those of these sessions.
+        """
+        of = None if sessions is None else [session for session in sessions if session is not None]
         found = []
-        for *values, rule, confidence in engine.rows(
-            f"SELECT {', '.join(Facts._fields)}, rule, confidence FROM settled"
-        ):
+        for *values, rule, confidence in engine.rows(_HELD, [of, first]):
             facts = Facts._make(values)
             facts = facts._replace(horizon_ns=processes[facts.process_id].horizon_ns)
             found.append(Judgement(facts, RULE[rule], confidence))
-        self._held = {judgement.facts.turn_id for judgement in found}
         return found
 
     def keep(self, engine: Engine, judgements: Iterable[Judgement], processes: Mapping[str, Process]) -> None:
-        """Keep those of *judgements* that do not change by themselves."""
-        if self._path is None:
+        """Keep those of *judgements*, which are new, that do not change by themselves.
+
+        Judgements on turns of none of *processes* may be among them; they are of another source, and are not kept.
+        """
+        final = [
+            {"turn_id": judgement.facts.turn_id, "rule": judgement.rule.name, "confidence": judgement.confidence}
+            for judgement in judgements
+            if (process := processes.get(judgement.facts.process_id)) and _is_final(judgement.facts, process)
+        ]
+        if self._path is None or not final:
             return
-        engine.load(
-            "rulings",
-            (
-                {"turn_id": judgement.facts.turn_id, "rule": judgement.rule.name, "confidence": judgement.confidence}
-                for judgement in judgements
-                if judgement.facts.turn_id not in self._held
-                and _is_final(judgement.facts, processes[judgement.facts.process_id])
-            ),
-        )
+        engine.load("rulings", final)
         with suppress(duckdb.Error, OSError):
             if engine.append("settled", "adapters/duckdb_settle"):
                 engine.append("settled_waits", "adapters/duckdb_settle_waits")

@@ -12,26 +12,30 @@ import itertools
 import logging
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope import current
 from turnscope._guard import guard
+from turnscope.checks import check_sizes, checked_budgets, usable_folder
 from turnscope.errors import ConfigurationError
 from turnscope.inbox import Inbox
 from turnscope.journal import Journal
-from turnscope.phases import PHASE
+from turnscope.metrics.begin import metrics_of, plan_for
 from turnscope.redact import Redactor
 from turnscope.ship.begin import shipper_for
 from turnscope.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import ModuleType
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from turnscope.journal import JournalLike
+    from turnscope.metrics.address import Address
+    from turnscope.metrics.meters import Metrics
     from turnscope.ship.shipper import Shipper
     from turnscope.turn import Turn
     from turnscope.watch import StuckPhase
@@ -41,6 +45,7 @@ log = logging.getLogger("turnscope")
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _IDS_BEGIN_S: Final = 1_577_836_800  # 2020-01-01: seconds and 31 random bits fill the 12 digits until 2089
 _RANDOM_BITS: Final = 31
+_LONGEST_END_S: Final = 0.4
 
 
 class Recorder:
@@ -55,10 +60,13 @@ class Recorder:
         folder: Where the journal is, if it is on disk.
         sync: Brings an ``accepted`` to the disk itself, if the user wants that.
         shipper: Sends the journal, if the user wants that; it ends with the recorder.
+
+    Attributes:
+        metrics: Tells in figures what is recorded, if the user wants that; it ends with the recorder, too.
     """
 
     __slots__ = (
-        "_new_id", "append", "enabled", "folder", "inbox", "journal", "mono_ns", "next_seq", "plain_names",
+        "_new_id", "append", "enabled", "folder", "inbox", "journal", "metrics", "mono_ns", "next_seq", "plain_names",
         "plain_texts", "redactor", "shipper", "sync", "turns", "wall_ns",
     )  # fmt: skip
 
@@ -84,6 +92,7 @@ class Recorder:
         self.plain_names, self.plain_texts = self.redactor.names, self.redactor.passed
         self.next_seq = itertools.count(1).__next__
         self.turns: dict[str, Turn] = {}
+        self.metrics: Metrics | None = None
         self._new_id = new_id
 
     def new_id(self) -> str:
@@ -104,9 +113,16 @@ class Recorder:
         """Say goodbye in the journal. Turns that are still open are named there, not ended."""
         with guard:
             self.journal.close([turn.id for turn in self.own_turns()])
+        until_s = time.monotonic() + _LONGEST_END_S
+        with guard:
+            if self.metrics is not None:
+                self.metrics.end()
         with guard:
             if self.shipper is not None:
                 self.shipper.stop()
+        with guard:
+            if self.metrics is not None:
+                self.metrics.wait(until_s - time.monotonic())
 
 
 class _Nothing:
@@ -161,6 +177,8 @@ def configure(
     sync_accepted: bool = False,
     on_stuck: Callable[[StuckPhase], None] | None = None,
     otlp: bool | SpanExporter | None = None,
+    metrics: bool | MeterProvider | None = None,
+    prometheus: str | None = None,
 ) -> Recorder:
     """Begin to record; call it once, at start-up. A second call ends the first recorder.
 
@@ -178,18 +196,22 @@ def configure(
         on_stuck: Called, on a thread of the recorder's, once for each wait that has passed its budget.
         otlp: Whether the journal is sent over OTLP, or the exporter that takes its spans; by default it is sent if the
             environment has an ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+        metrics: Whether metrics are sent over OTLP, or the provider that they are added to; by default they are sent if
+            the environment has an ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+        prometheus: ``HOST:PORT`` to serve metrics at, such as ``127.0.0.1:9464``; needs ``turnscope[prometheus]``.
 
     Raises:
         ConfigurationError: A setting cannot work. The recorder that was there before goes on.
     """
-    limits = _checked_budgets(budgets or {})
-    _check_sizes(segment_bytes=segment_bytes, cap_bytes=cap_bytes, keep_days=keep_days)
+    limits = checked_budgets(budgets or {})
+    check_sizes(segment_bytes=segment_bytes, cap_bytes=cap_bytes, keep_days=keep_days)
     if not isinstance(service, str) or (on_stuck is not None and not callable(on_stuck)):
         raise ConfigurationError("service must be a string, and on_stuck a function; nothing was started")
     if os.environ.get("TURNSCOPE_DISABLED", "") not in {"", "0"}:
         return _replace(_OFF)
-    folder = _usable_folder(journal)
+    folder = usable_folder(journal)
     shipper = shipper_for(folder, otlp=otlp)
+    plan = plan_for(metrics=metrics, prometheus=prometheus, taken=_served_at())
     kept = Journal(
         folder,
         service=service,
@@ -205,8 +227,12 @@ def configure(
         with guard:
             prompts.forget_before(time.time() - keep_days * 86_400)
     recorder = Recorder(kept, inbox=prompts, folder=folder, sync=kept.sync if sync_accepted else None, shipper=shipper)
-    if on_stuck is not None:
-        kept.on_pulse.append(Watch(recorder, limits, on_stuck).check)
+    if on_stuck is not None or plan is not None:
+        watch = Watch(recorder, limits, on_stuck)
+        kept.on_pulse.append(watch.check)
+    if plan is not None:
+        recorder.metrics = metrics_of(plan, recorder, kept, watch, service)
+        kept.on_pulse.append(recorder.metrics.pulse)
     current.use_opentelemetry(find_opentelemetry())
     return _replace(recorder)
 
@@ -239,57 +265,14 @@ def _replace(recorder: Recorder) -> Recorder:
         before.close()
     if recorder.shipper is not None:
         recorder.shipper.start()  # not before: the last one may have sent the same journal
+    if recorder.metrics is not None:
+        recorder.metrics.start()  # or served at the same port
     return recorder
 
 
-def _checked_budgets(budgets: Mapping[str, float | tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    """Return the budgets as (slow, stuck) seconds.
-
-    Raises:
-        ConfigurationError: A phase is unknown or has no budget, or the limits are not 0 < slow <= stuck.
-    """
-    checked = {}
-    for name, limits in budgets.items():
-        phase = PHASE.get(name)
-        if phase is None or phase.stuck_after_s is None or phase.slow_after_s is None:
-            why = "is not a phase" if phase is None else "has no budget: no length of this wait is an error"
-            raise ConfigurationError(f"budgets: {name!r} {why}; docs/phases.md lists the phases")
-        pair = limits if isinstance(limits, (tuple, list)) else (min(phase.slow_after_s, limits), limits)
-        if len(pair) != 2 or not all(_is_seconds(value) for value in pair) or pair[0] > pair[1]:
-            raise ConfigurationError(
-                f"budgets: {name!r} has {limits!r}; give the seconds until stuck, or (until slow, until stuck)"
-            )
-        checked[name] = (pair[0], pair[1])
-    return checked
-
-
-def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
-
-
-def _check_sizes(*, segment_bytes: int, cap_bytes: int, keep_days: float) -> None:
-    if type(segment_bytes) is not int or not 128 << 10 <= segment_bytes <= 1 << 30:
-        raise ConfigurationError(f"segment_bytes is {segment_bytes!r}; it must be from 128 KiB to 1 GiB")
-    if type(cap_bytes) is not int or cap_bytes < 2 * segment_bytes:
-        raise ConfigurationError(f"cap_bytes is {cap_bytes!r}; it must hold two segments of {segment_bytes} bytes")
-    if not _is_seconds(keep_days):
-        raise ConfigurationError(f"keep_days is {keep_days!r}; it must be more than 0")
-
-
-def _usable_folder(journal: str | os.PathLike[str] | None) -> Path:
-    given = os.environ.get("TURNSCOPE_JOURNAL") or "traces" if journal is None else journal
-    try:
-        folder = Path(given).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"cannot record into {given!r}: {error}. Give a folder that can be written."
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"cannot record into {folder}: no right to write there. Give a folder that can be written."
-        )
-    return folder
+def _served_at() -> Address | None:
+    metrics = None if _active is None else _active.metrics
+    return None if metrics is None else metrics.address
 
 
 def find_opentelemetry() -> ModuleType | None:

@@ -15,10 +15,12 @@ from turnscope_analyzer.report.block import as_record, location
 from turnscope_analyzer.report.private import without_private
 from turnscope_analyzer.report.waterfall import render_waterfall
 from turnscope_analyzer.report.wording import (
+    NO_CAUSE,
     NS_PER_MS,
     OPEN_STATES,
     count_causes,
     count_states,
+    count_unlisted,
     counted,
     escaped,
     headline,
@@ -31,6 +33,7 @@ from turnscope_analyzer.report.wording import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from turnscope.phases import State
     from turnscope_analyzer.model import Evidence, Report, Verdict
 
 MAX_SECTIONS: Final = 12
@@ -39,7 +42,7 @@ MAX_SECTIONS: Final = 12
 MAX_RECORDS: Final = 20
 """Records that one table lists; the others are counted."""
 
-_WITH_SECTION: Final = frozenset({"stuck", "orphaned", "failed"})
+_WITH_SECTION: Final[frozenset[State]] = frozenset({"stuck", "orphaned", "failed"})
 _WATERFALL_COLUMNS: Final = 100
 
 
@@ -61,8 +64,9 @@ def render_markdown(report: Report, versions: Mapping[str, str]) -> str:
     ]
     for verdict in worth_it[:MAX_SECTIONS]:
         paragraphs += _section(verdict)
-    if len(worth_it) > MAX_SECTIONS:
-        paragraphs.append(f"… and {len(worth_it) - MAX_SECTIONS:,} more that are stuck, orphaned or failed.")
+    more = len(worth_it[MAX_SECTIONS:]) + sum(count_unlisted(report, state).total() for state in _WITH_SECTION)
+    if more:
+        paragraphs.append(f"… and {more:,} more that are stuck, orphaned or failed.")
     paragraphs += _missing(report)
     return "\n\n".join(paragraphs) + "\n"
 
@@ -80,7 +84,9 @@ def _read(report: Report) -> Iterator[tuple[str, str]]:
 
 def _states(report: Report) -> Iterator[tuple[str, str, str]]:
     for state, count in count_states(report).items():
-        causes = count_causes(verdict for verdict in report.turns if verdict.state == state and verdict.cause)
+        causes = count_causes(verdict for verdict in report.turns if verdict.state == state)
+        causes += count_unlisted(report, state)
+        del causes[NO_CAUSE]
         yield state_words(state), f"{count:,}", tally(causes)
 
 

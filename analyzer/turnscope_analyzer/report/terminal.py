@@ -6,6 +6,7 @@ is counted where it would have stood.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import instant_words
@@ -14,6 +15,7 @@ from turnscope_analyzer.report.block import as_record, brief_block, full_block, 
 from turnscope_analyzer.report.waterfall import render_waterfall
 from turnscope_analyzer.report.wording import (
     count_causes,
+    count_unlisted,
     counted,
     headline,
     short_path,
@@ -57,11 +59,13 @@ def render_terminal(report: Report, style: Style, *, base: str = "", everything:
     sections = [_summary(report, style, base)]
     for state in STATE_ORDER:
         of_state = [verdict for verdict in turns if verdict.state == state]
+        unlisted = count_unlisted(report, state)
         if state == "healthy" and not everything:
             # Their count is enough, unless the store says something else than the records.
-            of_state = [verdict for verdict in of_state if verdict.findings]
-        if of_state:
-            sections += _section(state, of_state, style, base, limit=None if everything else _limit(state))
+            of_state, unlisted = [verdict for verdict in of_state if verdict.findings], Counter()
+        shown = of_state if everything else of_state[: _limit(state)]
+        hidden = count_causes(of_state[len(shown) :]) + unlisted
+        sections += _section(state, shown, hidden, style, base)
     return _text([*sections, *_footer(report, style, base)])
 
 
@@ -88,17 +92,16 @@ def _limit(state: State) -> int:
 
 
 def _section(
-    state: State, verdicts: Sequence[Verdict], style: Style, base: str, *, limit: int | None
+    state: State, shown: Sequence[Verdict], hidden: Counter[str], style: Style, base: str
 ) -> Iterator[list[str]]:
-    """Yield the turns of one state: full ones as a paragraph each, brief ones together."""
-    shown, hidden = verdicts[:limit], verdicts[len(verdicts[:limit]) :]
+    """Yield the turns of one state: full ones as a paragraph each, brief ones together, and *hidden* ones by cause."""
     if state in _IN_FULL:
         yield from (full_block(verdict, style, base) for verdict in shown)
-    else:
+    elif shown:
         yield [line for verdict in shown for line in brief_block(verdict, style)]
     if hidden:
-        more = f"{style.glyphs.ellipsis} and {len(hidden):,} more {state_words(state)}"
-        yield style.wrap(f"{more}: {tally(count_causes(hidden))} (--cause NAME, --all or --json shows them)", rest="  ")
+        more = f"{style.glyphs.ellipsis} and {hidden.total():,} more {state_words(state)}"
+        yield style.wrap(f"{more}: {tally(hidden)} (--cause NAME, --all or --json shows them)", rest="  ")
 
 
 def _footer(report: Report, style: Style, base: str) -> Iterator[list[str]]:

@@ -7,6 +7,7 @@ so nothing in a trace can move the cursor, recolour the terminal or turn the rea
 from __future__ import annotations
 
 import os
+from collections import Counter
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from turnscope.phases import State
     from turnscope_analyzer.model import Report, Verdict
+
+NO_CAUSE: Final = "no cause"
+"""What counts by cause call a turn that needs none."""
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000
@@ -68,10 +72,12 @@ def urgency(verdict: Verdict) -> tuple[int, int]:
 
 
 def count_states(report: Report) -> dict[State, int]:
-    """Count all turns of *report* by state, the healthy ones that are not listed among them; no zeros."""
+    """Count all turns of *report* by state, those that are not listed among them; no zeros."""
     counts = dict.fromkeys(STATE_ORDER, 0)
     for verdict in report.turns:
         counts[verdict.state] += 1
+    for (state, _), count in report.unlisted.items():
+        counts[state] += count
     counts["healthy"] += report.healthy
     return {state: count for state, count in counts.items() if count}
 
@@ -85,10 +91,13 @@ def headline(report: Report) -> str:
     return f"{counted(sum(counts.values()), 'turn')}: {states}"
 
 
-def count_causes(verdicts: Iterable[Verdict]) -> dict[str, int]:
+def count_causes(verdicts: Iterable[Verdict]) -> Counter[str]:
     """Count *verdicts* by cause; turns without one are counted as ``no cause``."""
-    counts: dict[str, int] = {}
-    for verdict in verdicts:
-        cause = verdict.cause if verdict.cause is not None else "no cause"
-        counts[cause] = counts.get(cause, 0) + 1
-    return counts
+    return Counter(verdict.cause or NO_CAUSE for verdict in verdicts)
+
+
+def count_unlisted(report: Report, state: State) -> Counter[str]:
+    """Count the turns of one state that are judged and not listed by cause, as ``count_causes`` does the others."""
+    return Counter(
+        {cause or NO_CAUSE: count for (of_state, cause), count in report.unlisted.items() if of_state == state}
+    )

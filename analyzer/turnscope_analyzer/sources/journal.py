@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import accumulate, groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import orjson
@@ -18,12 +18,13 @@ import orjson
 from turnscope.errors import JournalFormatError
 from turnscope.phases import PHASE
 from turnscope_analyzer.cache import GlanceCache
-from turnscope_analyzer.model import Mark, Reject
+from turnscope_analyzer.model import Reject
 from turnscope_analyzer.settled import SettledTurns, stamp_of
 from turnscope_analyzer.sources.damage import blanked, fields_of, is_overlong, rejects_in
 from turnscope_analyzer.sources.processes import JournalProcess, clock_rows, slot_rows
 from turnscope_analyzer.sources.segments import open_segment, with_text
-from turnscope_analyzer.sources.windows import Text, Window
+from turnscope_analyzer.sources.windows import Text, by_file
+from turnscope_analyzer.steady import SteadyTurns
 from turnscope_analyzer.tables import limits_of
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.classify import Judgement
     from turnscope_analyzer.engine import Engine
-    from turnscope_analyzer.model import Process, Value
+    from turnscope_analyzer.model import Mark, Process
     from turnscope_analyzer.question import Question
     from turnscope_analyzer.sources.segments import Segment
-    from turnscope_analyzer.sources.windows import Located
+    from turnscope_analyzer.sources.windows import Located, Window
     from turnscope_analyzer.tables import Limits
 
 _SEARCH_SHARE: Final = 0.2
@@ -70,7 +71,8 @@ class Journals:
         engine.set("closely", question.closely)
         engine.set("plain_below_ns", engine.rows("SELECT plain_below_ns FROM capture")[0][0])
         self._cache = GlanceCache([segment for segment in self.segments if self._is_at_rest(segment)])
-        self._scanned = set(self._cache.load(engine))
+        known = self._cache.load(engine)
+        self._scanned = set(known)
         try:
             self._scan(engine, progress)
         except duckdb.Error:
@@ -80,18 +82,22 @@ class Journals:
         if strange:
             self._mend(engine, {file for (file,) in strange})
             self._scan(engine, progress)
-        if not self._cache.wake(engine):
+        more = question.closely is not None or len(self._scanned) > len(known)
+        if not self._cache.wake(engine, more=more):
             self._scanned = set()
             self._scan(engine, progress)
         self._now_ns = question.now_ns
         self._load_lives(engine)
         self._load_files(engine, self._stamps(limits_of(question.budgets)))
-        engine.build("core/11_glance")
+        engine.build("core/11_glance", "core/12_stamps")
+        folder = self._cache.folder if alone else None
+        self.settled, self._steady = SettledTurns(folder), SteadyTurns(folder)
+        self.settled.load(engine)
+        self._steady.load(engine)
+        if question.closely != "":
+            self._steady.look(engine, [str(s.text) for s in self.segments], self._marks(engine) * _SEARCH_SHARE)
         if question.closely is not None:
             engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [question.closely])
-        engine.build("core/12_stamps")
-        self.settled = SettledTurns(self._cache.folder if alone else None)
-        self.settled.load(engine)
 
     def plain(self, engine: Engine) -> int:
         """Return how many turns plainly went well and are not looked at closely."""
@@ -102,15 +108,15 @@ class Journals:
         """Put the marks of the turns that need a closer look, and are not settled, into ``marks``."""
         engine.build("core/13_windows")
         engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
-        due, *seen = (
-            engine.rows(f"SELECT coalesce(sum(marks), 0) FROM {table}")[0][0]
-            for table in ("windows", "glance_parts", "calm")
-        )
-        total = sum(seen)
+        due = engine.rows("SELECT coalesce(sum(marks), 0) FROM windows")[0][0]
         if not due:
             return
         # Below that share a search for the lines is cheaper than to have all of them parsed once more.
-        lines = self._searched(engine) if due < total * _SEARCH_SHARE else [str(s.text) for s in self.segments]
+        lines = (
+            self._searched(engine)
+            if due < self._marks(engine) * _SEARCH_SHARE
+            else [str(s.text) for s in self.segments]
+        )
         engine.set("mark_lines", lines)
         self._load_clocks(engine)
         engine.append("marks", "adapters/duckdb_marks")
@@ -119,23 +125,27 @@ class Journals:
             engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
             engine.append("marks", "adapters/duckdb_marks")
 
+    @staticmethod
+    def _marks(engine: Engine) -> int:
+        """Return how many marks there are in all."""
+        return sum(
+            engine.rows(f"SELECT coalesce(sum(marks), 0) FROM {table}")[0][0] for table in ("glance_parts", "calm")
+        )
+
     def _searched(self, engine: Engine) -> list[str]:
         """Write the lines of the turns that need a closer look into a file, and return its name."""
         spool = engine.folder / "mark_lines.jsonl"
-        windows = self._windows(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
+        windows = by_file(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
         with spool.open("wb") as out:
-            for segment in self.segments:
-                if here := windows.get(str(segment.text)):
-                    out.writelines(line for _, line in self._lines(segment, here))
+            for _, segments in groupby(self.segments, key=attrgetter("process_id")):
+                written: set[int] = set()
+                for segment in segments:
+                    for _, line in self._lines(segment, windows.get(str(segment.text), ())):
+                        # Of turns that stay open most lines are repeated from older segments: half of all.
+                        if (known := hash(line)) not in written:
+                            written.add(known)
+                            out.write(line)
         return [str(spool)]
-
-    @staticmethod
-    def _windows(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Window]]:
-        """Return windows by file, in the order of their times: neighbours lie close together."""
-        windows: dict[str, list[Window]] = defaultdict(list)
-        for file, *window in sorted(rows, key=itemgetter(0, 2)):
-            windows[file].append(Window(*window))
-        return windows
 
     def facts(self) -> list[Process]:
         """Return what is known of each process, as far as the glance has seen it."""
@@ -172,18 +182,18 @@ class Journals:
     def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
-        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE list_contains($1, turn_id)"
-        windows = self._windows(engine.rows(asked, [list(turn_ids)]))
+        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE turn_id IN (SELECT unnest($1))"
+        windows = by_file(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
-            here = windows.get(str(segment.text))
-            for offset, line in self._lines(segment, here) if here else ():
+            for offset, line in self._lines(segment, windows.get(str(segment.text), ())):
                 try:
                     record = fields_of(line)
                 except JournalFormatError as error:
                     self.rejects.append(Reject(str(segment.path), offset, error.problem))
                     continue
                 if record["phase"] in PHASE and record["proc"] in self.processes:
-                    found.setdefault((record["proc"], record["seq"]), self._mark(record, segment, offset))
+                    mark = self.processes[record["proc"]].mark(record, segment, offset)
+                    found.setdefault((mark.process_id, mark.seq), mark)
         by_turn: dict[str, list[Mark]] = defaultdict(list)
         for mark in found.values():
             by_turn[mark.turn_id].append(mark)
@@ -198,6 +208,8 @@ class Journals:
 
     def _lines(self, segment: Segment, windows: Sequence[Window]) -> Iterator[Located]:
         """Yield the lines of some turns; none where the segment has gone since."""
+        if not windows:
+            return
         try:
             with segment.text.open("rb", buffering=0) as file:
                 yield from Text(file, segment.text_bytes, windows, may_carry=segment.number != 1).find()
@@ -250,28 +262,12 @@ class Journals:
                     self.processes[stranger] = JournalProcess(stranger, [segment])
         return bool(self._strangers)
 
-    def _mark(self, record: dict[str, Any], segment: Segment, offset: int) -> Mark:
-        process = self.processes[record["proc"]]
-        attrs: dict[str, Value] = record.get("attrs") or {}
-        return Mark(
-            turn_id=record["turn"],
-            session_id=record.get("session") or "",
-            lane=record["lane"],
-            phase=record["phase"],
-            at_ns=record["m"] + process.wall_minus_mono_ns,
-            wall_ns=record["t"],
-            seq=record["seq"],
-            process_id=record["proc"],
-            file=str(segment.path),
-            offset=offset,
-            attrs=attrs | process.live_figures(record["seq"], attrs.get("slot")),
-        )
-
     def keep(self, engine: Engine, judgements: Iterable[Judgement]) -> None:
         """Keep for the next analysis the glance at segments at rest, and judgements that still hold then."""
         self._cache.keep(engine, without=self._mended)
         if not self._strangers:
             self.settled.keep(engine, judgements, self._facts)
+            self._steady.keep(engine)
 
     def _load_files(self, engine: Engine, stamps: Mapping[str, int] = MappingProxyType({})) -> None:
         named = [(str(segment.text), segment.process_id) for segment in self.segments]

@@ -11,7 +11,7 @@ from turnscope.errors import JournalFormatError
 from turnscope.life import ENDED, RUNNING, read_life, slot_offset
 from turnscope.phases import PHASE
 from turnscope.process import fate_of
-from turnscope_analyzer.model import Gap, Process
+from turnscope_analyzer.model import Gap, Mark, Process
 from turnscope_analyzer.sources.damage import FURTHEST_NS
 from turnscope_analyzer.sources.segments import notes
 
@@ -74,6 +74,23 @@ class JournalProcess:
             "life_file": str(self.life_path),
             "life_offset": slot_offset(int(slot or 0)),
         }
+
+    def mark(self, record: dict[str, Any], segment: Segment, offset: int) -> Mark:
+        """Return the mark that stands at *offset* of *segment*, with the live figures of its phase."""
+        attrs: dict[str, Value] = record.get("attrs") or {}
+        return Mark(
+            turn_id=record["turn"],
+            session_id=record.get("session") or "",
+            lane=record["lane"],
+            phase=record["phase"],
+            at_ns=record["m"] + self.wall_minus_mono_ns,
+            wall_ns=record["t"],
+            seq=record["seq"],
+            process_id=record["proc"],
+            file=str(segment.path),
+            offset=offset,
+            attrs=attrs | self.live_figures(record["seq"], attrs.get("slot")),
+        )
 
     def facts(self, last_m: int | None, now_ns: int | None, *, stood_still: bool) -> Process:
         """Return what the verdicts need.

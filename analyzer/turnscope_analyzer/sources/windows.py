@@ -1,8 +1,8 @@
 """Find the marks of some turns in a segment without parsing the others.
 
 The marks of a segment stand in the order of their times, but for what several threads swap among themselves. So a
-sparse index of times tells where a turn's marks can lie, and a search for the turn's id finds them there. The glance
-has counted them: where some are missing, the whole segment is searched.
+bisection by times tells where a turn's marks can lie, and a search for the turn's id finds them there. The glance has
+counted them: where some are missing, the whole segment is searched.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 import orjson
 
@@ -19,13 +20,14 @@ from turnscope.errors import JournalFormatError
 from turnscope_analyzer.sources.damage import fields_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-_FINE: Final = 16_384
-_COARSE: Final = 65_536
-"""Bytes between two entries of the index: what a search reads too much."""
+_STRIDE: Final = 16_384
+"""Bytes between two places whose time is looked up: what a search reads too much."""
 
 _FEW: Final = 32
+"""For so few turns it is cheaper to look at a place, or for a turn among the repeated lines, when it is asked for."""
+
 _AHEAD: Final = 131_072
 """What is read at once: below this, memory is used again and again, which takes a quarter of the time."""
 
@@ -49,25 +51,37 @@ class Window(NamedTuple):
     marks: int
 
 
+def by_file(rows: Iterable[tuple[Any, ...]]) -> dict[str, list[Window]]:
+    """Return windows by file, from rows of the file and what a window has, in the order of their times.
+
+    Neighbours lie close together.
+    """
+    windows: dict[str, list[Window]] = defaultdict(list)
+    for file, *window in sorted(rows, key=itemgetter(0, 2)):
+        windows[file].append(Window(*window))
+    return windows
+
+
 class Text:
-    """The text of a segment, with its index; no more of the file is read than the search comes by.
+    """The text of a segment; no more of the file is read than the search comes by.
 
     Args:
         file: The segment, or its copy.
         n_bytes: How far its text reaches.
-        windows: What will be searched for; few windows get a coarse index, which is sooner made.
+        windows: What will be searched for.
         may_carry: It may begin with lines of older segments.
     """
 
     def __init__(self, file: BinaryIO, n_bytes: int, windows: Sequence[Window], *, may_carry: bool = True) -> None:
         self._file, self._n_bytes, self._windows = file, n_bytes, windows
         self._held, self._held_from = b"", 0
-        self._times: list[int] = []
-        self._offsets: list[int] = []
         self._repeated: dict[bytes, list[Located]] = defaultdict(list)
         self._carried = self._read_carry() if may_carry else 0
+        self._places = range(self._carried, self._n_bytes, _STRIDE)
+        self._found: dict[int, tuple[int, int]] = {}
+        # For many windows nearly all of them are needed, and a list is bisected sooner.
+        self._times = list(map(self._time_from, self._places)) if len(windows) > _FEW else None
         self._parsed: dict[str, list[Located]] | None = None
-        self._build_index(_FINE if len(windows) > _FEW else _COARSE)
 
     def find(self) -> Iterator[Located]:
         """Yield the lines of the turns, turn by turn; those that are repeated from older segments, too."""
@@ -75,7 +89,8 @@ class Text:
             name = orjson.dumps(window.turn_id)
             needle = _TURN + name + b","
             found = self._repeated.get(name, [])
-            found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
+            if len(found) < window.marks:
+                found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
             if len(found) < window.marks:
                 found = self._search(needle, window.marks, 0, self._n_bytes)
             if len(found) < window.marks:
@@ -98,6 +113,11 @@ class Text:
             reach = 4 * reach or _AHEAD
             self._hold(0, reach)
             end = self._held.find(_CARRIED, 0, reach) + 1
+        if len(self._windows) <= _FEW:
+            for window in self._windows:
+                name = orjson.dumps(window.turn_id)
+                self._repeated[name] = self._search(_TURN + name + b",", window.marks, 0, end)
+            return end
         at = 0
         for line in self._held[:end].splitlines(keepends=True):
             # A quote within an id is escaped, so this comma is the one behind it.
@@ -106,28 +126,37 @@ class Text:
             at += len(line)
         return end
 
-    def _build_index(self, stride: int) -> None:
-        """Note rising times, and the offsets of lines that come before anything later than that."""
-        latest = 0
-        for position in range(self._carried, self._n_bytes, stride):
-            self._file.seek(position)
-            text = self._file.read(min(_PROBE, self._n_bytes - position))
-            start = text.find(b"\n") + 1
-            found = _M.search(text, start)
-            if start and found:
-                latest = max(latest, int(found[1]))
-                self._times.append(latest)
-                self._offsets.append(position + start)
+    def _line_from(self, position: int) -> tuple[int, int]:
+        """Return the time and the offset of the first line that begins after *position*.
+
+        Where none is near enough, that of a place before; time 0 where there is none at all.
+        """
+        if position not in self._found:
+            self._found[position] = 0, self._carried
+            for place in range(position, self._carried - 1, -_STRIDE):
+                self._file.seek(place)
+                text = self._file.read(min(_PROBE, self._n_bytes - place))
+                start = text.find(b"\n") + 1
+                found = _M.search(text, start)
+                if start and found:
+                    self._found[position] = int(found[1]), place + start
+                    break
+        return self._found[position]
+
+    def _time_from(self, position: int) -> int:
+        return self._line_from(position)[0]
 
     def _bounds(self, window: Window) -> tuple[int, int]:
-        first = bisect_left(self._times, window.first_m) - 2
-        last = bisect_right(self._times, window.last_m) + 1
-        low = self._offsets[first] if first >= 0 else self._carried
-        return low, self._offsets[last] if last < len(self._offsets) else self._n_bytes
+        if self._times is None:
+            first = bisect_left(self._places, window.first_m, key=self._time_from) - 2
+            last = bisect_right(self._places, window.last_m, max(first, 0), key=self._time_from) + 1
+        else:
+            first = bisect_left(self._times, window.first_m) - 2
+            last = bisect_right(self._times, window.last_m, max(first, 0)) + 1
+        low = self._line_from(self._places[first])[1] if first >= 0 else self._carried
+        return low, self._line_from(self._places[last])[1] if last < len(self._places) else self._n_bytes
 
     def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
-        if due <= 0:
-            return []
         self._hold(low, high)
         data, begin = self._held, self._held_from
         low, high = low - begin, high - begin

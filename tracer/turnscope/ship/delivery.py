@@ -10,11 +10,13 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from turnscope.ship.batches import Batches
 from turnscope.ship.cursor import load, path_of, save
+from turnscope.ship.unsent import oldest_unsent_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,12 +30,13 @@ log = logging.getLogger("turnscope")
 
 _SAVE_S: Final = 10.0
 _ALIVE_S: Final = 600.0
+_IDLE_S: Final = 1.0
 
 
 class Pace(NamedTuple):
     """How much is sent at once, and how long is waited; seconds."""
 
-    batch: int = 128
+    batch: int = 512
     every_s: float = 1.0
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0
@@ -47,7 +50,8 @@ class Standing(NamedTuple):
 
     ``is_done``: everything that stands in the journal was read, and has a receipt. ``receipt`` is the latest.
     ``refused`` has the last batches that were refused, with their places. ``damaged`` are lines, ``missed`` segments
-    that went before they were read.
+    that went before they were read. ``receipts`` counts the items of this delivery alone by what was said to them:
+    accepted, rejected, refused, or retried, each try.
     """
 
     signal: Signal
@@ -60,6 +64,7 @@ class Standing(NamedTuple):
     damaged: int
     missed: int
     receipt: Receipt | None
+    receipts: Mapping[str, int]
 
 
 class Outlet(Protocol):
@@ -100,7 +105,7 @@ class Delivery:
         self.signal: Signal = signal
         self.receipt: Receipt | None = None
         self.is_done = False
-        self._outlet, self._pace = outlet, pace
+        self._journal, self._outlet, self._pace = journal, outlet, pace
         self._patience_s = patience_s
         self._path = path_of(journal, signal)
         self.cursor = load(self._path)
@@ -109,7 +114,8 @@ class Delivery:
         self._ending = threading.Event()
         self._is_away = self._aborted = False
         self._is_kept = True
-        self._saved_s = self._beat_s = time.monotonic()
+        self._saved_s = self._beat_s = self._caught_up_s = time.monotonic()
+        self._receipts: Counter[str] = Counter()
         self._batches.take_up(self.cursor)
 
     def run(self, *, once: bool = False) -> None:
@@ -123,6 +129,7 @@ class Delivery:
                     if not self._deliver(items) or self._aborted:
                         return
                     continue
+                self._caught_up_s = time.monotonic()
                 if last:
                     self.is_done = True
                     self._save_moved(now=True)
@@ -147,7 +154,19 @@ class Delivery:
             damaged=reader.damaged,
             missed=reader.missed,
             receipt=self.receipt,
+            receipts=dict(self._receipts),
         )
+
+    def unsent_since_ns(self) -> int | None:
+        """Return the wall clock of the oldest mark that was not sent yet; None when none is left."""
+        if time.monotonic() - self._caught_up_s <= self._pace.every_s + _IDLE_S:
+            return None
+        return oldest_unsent_ns(self._journal, self.cursor.at)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the collector does not take this signal at all."""
+        return self.signal == "logs" and self.receipt is not None and self.receipt.lacks_signal
 
     def end(self) -> None:
         """Have `run` send what is there, without trying anything twice, and return."""
@@ -173,7 +192,8 @@ class Delivery:
             if receipt.settles:
                 self._settle(items, receipt)
                 return True
-            if self.signal == "logs" and receipt.lacks_signal:
+            self._receipts["retried"] += len(items)
+            if self.is_unwanted:
                 return False
             waited_s = time.monotonic() - began_s
             if self._patience_s is not None and (receipt.holds or waited_s > self._patience_s):
@@ -193,10 +213,14 @@ class Delivery:
     def _settle(self, items: list[Any], receipt: Receipt) -> None:
         """Move the cursor behind *items*."""
         before, cursor = self.cursor.at, self._moved()
+        taken = 0 if receipt.kind == "refused" else len(items) - receipt.rejected
+        self._receipts.update(
+            {"accepted": taken, "rejected": receipt.rejected, "refused": len(items) - taken - receipt.rejected}
+        )
         if receipt.kind == "refused":
             cursor.refuse(self._place(before, receipt, len(items)), len(items))
         else:
-            cursor.sent += len(items) - receipt.rejected
+            cursor.sent += taken
             cursor.rejected += receipt.rejected
         self.cursor = cursor
         self._limit = min(self._pace.batch, 2 * self._limit)

@@ -6,14 +6,12 @@ The one of the signal comes before the general one. As in the exporters for Pyth
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote
 
 from turnscope.errors import ConfigurationError
 
-if TYPE_CHECKING:
-    from turnscope.ship.cursor import Signal
-
+Telemetry = Literal["traces", "logs", "metrics"]
 Protocol = Literal["http/protobuf", "grpc"]
 
 _PREFIX: Final = "OTEL_EXPORTER_OTLP_"
@@ -25,7 +23,7 @@ _GRPC_PORT: Final = ":4317"
 class Settings(NamedTuple):
     """How one signal is sent. ``endpoint`` is a URL, with gRPC perhaps only host and port; paths are of PEM files."""
 
-    signal: Signal
+    signal: Telemetry
     protocol: Protocol
     endpoint: str
     headers: dict[str, str]
@@ -37,19 +35,19 @@ class Settings(NamedTuple):
     insecure: bool
 
 
-def is_asked_for() -> bool:
+def is_asked_for(signal: Telemetry = "traces") -> bool:
     """Tell whether the environment says where to send telemetry, and does not switch it off."""
-    return bool(_of("ENDPOINT", "traces")) and not is_off("traces")
+    return bool(_of("ENDPOINT", signal)) and not is_off(signal)
 
 
-def is_off(signal: Signal) -> bool:
+def is_off(signal: Telemetry) -> bool:
     """Tell whether the environment switches the signal off."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return True
     return os.environ.get(f"OTEL_{signal.upper()}_EXPORTER", "").strip().lower() == "none"
 
 
-def settings_for(signal: Signal) -> Settings:
+def settings_for(signal: Telemetry) -> Settings:
     """Return how to send *signal*.
 
     Raises:
@@ -78,7 +76,7 @@ def settings_for(signal: Signal) -> Settings:
     )
 
 
-def _protocol(signal: Signal) -> Protocol:
+def _protocol(signal: Telemetry) -> Protocol:
     named = _of("PROTOCOL", signal).lower()
     if not named:
         # The port says it, too: with this one a collector takes gRPC, and the exporters for Python send it there.
@@ -88,7 +86,7 @@ def _protocol(signal: Signal) -> Protocol:
     return _PROTOCOLS[named]
 
 
-def _http_endpoint(signal: Signal) -> str:
+def _http_endpoint(signal: Telemetry) -> str:
     own = os.environ.get(f"{_PREFIX}{signal.upper()}_ENDPOINT", "").strip()
     base = os.environ.get(f"{_PREFIX}ENDPOINT", "").strip() or "http://localhost:4318"
     endpoint = own or f"{base.rstrip('/')}/v1/{signal}"
@@ -97,7 +95,7 @@ def _http_endpoint(signal: Signal) -> str:
     return endpoint
 
 
-def _of(name: str, signal: Signal) -> str:
+def _of(name: str, signal: Telemetry) -> str:
     own = os.environ.get(f"{_PREFIX}{signal.upper()}_{name}", "").strip()
     return own or os.environ.get(f"{_PREFIX}{name}", "").strip()
 

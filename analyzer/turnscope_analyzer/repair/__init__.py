@@ -1,0 +1,1 @@
+"""Changes to files that belong to other programs: planned, backed up, verified, and undone on request."""
