@@ -174,6 +174,11 @@ class Explainer:
         facts = self.facts
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
+        if any(mark.attrs.get("traced") for mark in self.marks):
+            yield (
+                "told by OpenTelemetry spans: headers are on file only where HTTP is traced, too; streams, and requests"
+                " without a span, are not"
+            )
         if not self.process.shows_requests:
             yield self._requests_not_seen()
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:
