@@ -74,7 +74,7 @@ class _Checkup:
         self._processes = gathered.processes
         self._horizon_ns = self._horizon(report)
         self._stores = tuple(stores_of(self._home.path, self._found, self._states, self._open, self._written()))
-        diagnoses = sorted(self._diagnoses(report, gathered), key=urgency)
+        diagnoses = sorted(_told_once(list(self._diagnoses(report, gathered))), key=urgency)
         return Checkup(
             path=self._home.path,
             why=self._home.why,
@@ -157,6 +157,14 @@ class _Checkup:
     def _runs(self, turn_id: str) -> bool:
         owners = {mark.process_id for mark in self._marks(turn_id)}
         return any(self._processes[owner].fate == "running" for owner in owners if owner in self._processes)
+
+
+def _told_once(diagnoses: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
+    """Leave out turns that may be orphans where it is their row that is wrong: those have ended."""
+    zombies = {one.turn_id for one in diagnoses if one.code == "ZOMBIE_RUNNING"}
+    for one in diagnoses:
+        if one.code != "ORPHAN_TURN" or one.severity != "warning" or one.turn_id not in zombies:
+            yield one
 
 
 def _counts(report: Report) -> dict[str, int]:

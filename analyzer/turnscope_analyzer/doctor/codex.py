@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.doctor.diagnosis import Diagnosis
     from turnscope_analyzer.model import Process
 
-_NAME: Final = re.compile(rf"(rollout-.+({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
+_NAME: Final = re.compile(rf"(rollout-.+?({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
 _MOST_NAMED: Final = 20
 
 

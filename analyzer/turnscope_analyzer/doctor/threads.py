@@ -207,11 +207,11 @@ def _in_sight(forecast: Forecast) -> str:
     if not forecast.growth_tokens:
         return ""
     said = f", {forecast.growth_tokens:,} more each turn (the last {RECENT_TURNS})"
-    if forecast.compacts_in is not None:
-        said += f"; at the present growth it is compacted in about {_turns(forecast.compacts_in)}"
+    due = f"it is compacted in about {_turns(forecast.compacts_in)}" if forecast.compacts_in is not None else ""
     if forecast.fails_in is not None:
-        said += f", and compaction fails in about {_turns(forecast.fails_in)}"
-    return said
+        said += f"; at the present growth compaction fails in about {_turns(forecast.fails_in)}"
+        return f"{said} ({due})" if due else said
+    return f"{said}; at the present growth {due}" if due else said
 
 
 def _turns(count: int) -> str:

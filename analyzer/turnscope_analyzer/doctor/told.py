@@ -66,7 +66,8 @@ def of_finding(finding: Finding, verdict: Verdict | None, stores: Sequence[Store
             severity = "error" if "store beside" in finding.what else "warning"
             what += _live(finding, stores)
         case "stale_turn_row" if verdict is not None and verdict.state == "orphaned":
-            code = "ORPHAN_TURN"
+            # That the turn is an orphan is told by its own records; here it is only the index that lags.
+            code = "INDEX_FILE_MISMATCH"
         case _:
             pass
     return diagnose(
