@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import turnscope
 from helpers import run_python
 from turnscope.attributes import ATTRIBUTES, ERROR_KINDS
+from turnscope.metrics.names import LABELS, METRICS
 from turnscope.phases import CANCEL_RESULTS, LANES, PHASES
 from turnscope.reading import RawMark, read_segment
 from turnscope_analyzer.doctor.codes import CODES
@@ -23,6 +24,8 @@ from turnscope_analyzer.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from turnscope.metrics.names import Label
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
@@ -163,6 +166,36 @@ def vocabulary_tables() -> dict[str, str]:
         ),
         "Results of a stop": "".join(f"- `{result}`\n" for result in CANCEL_RESULTS),
     }
+
+
+def metrics_tables() -> dict[str, str]:
+    """Return the tables of docs/metrics.md by their heading."""
+    return {
+        "Metrics": table(
+            ("metric", "instrument", "labels", "Prometheus", "what it is"),
+            (
+                (
+                    f"`{metric.name}`",
+                    f"{metric.instrument}, {metric.unit}",
+                    ", ".join(metric.labels),
+                    f"`{metric.prometheus}`",
+                    metric.about,
+                )
+                for metric in METRICS
+            ),
+        ),
+        "Labels": table(
+            ("label", "what it says", "its values"),
+            ((label.name, label.about, _shown(label)) for label in LABELS),
+        ),
+    }
+
+
+def _shown(label: Label) -> str:
+    """Return the values of a label; those that another page lists are not repeated."""
+    elsewhere = {"phase": "the phases of [phases.md](phases.md)", "cause": "its causes, and `none`"}
+    listed = ", ".join(f"`{value}`" for value in label.values)
+    return elsewhere.get(label.name, listed or "the gateway's own")
 
 
 def rules_table() -> str:

@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, set_span_in_context
 
 from codex_kit import SHARED as CAPTURES
+from collect_kit import slimmed
 from turnscope_analyzer.analyze import analyze
 from turnscope_analyzer.sources.otlp.decode import read_records
 from turnscope_analyzer.sources.rejects import Rejects
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.model import Reject, Report, Verdict
     from turnscope_analyzer.sources.otlp import records as ours
+    from turnscope_analyzer.sources.otlp.wire import Signal
 
 SHARED = CAPTURES / "otlp-public"
 """Files of other projects, which may lie beside a checkout and are not ours to copy."""
@@ -191,9 +193,27 @@ TOOL: dict[str, Any] = {"gen_ai__operation__name": "execute_tool", "gen_ai__tool
 
 
 def report(folder: Path, *programs: Program) -> Report:
-    """Return what is said of everything that the programs exported."""
+    """Return what is said of everything that the programs exported, which is also said of what a collector keeps."""
     content = b"".join(line(made.spans()) + line(made.logs()) for made in programs)
-    return analyze([write(folder, content)], everything=True)
+    told = analyze([write(folder, content)], everything=True)
+    (folder / "kept").mkdir(exist_ok=True)
+    requests: list[tuple[Signal, bytes]] = []
+    for made in programs:
+        requests += [("traces", line(made.spans())), ("logs", line(made.logs()))]
+    kept = b"".join(lines for signal, body in requests for lines in slimmed(signal, body).values())
+    assert judged(analyze([write(folder / "kept", kept)], everything=True)) == judged(told)
+    return told
+
+
+def judged(report: Report) -> list[tuple[Any, ...]]:
+    """Return all that is said of the turns, without the places of the evidence."""
+    return sorted(
+        (
+            *(turn.turn_id, turn.session_id, turn.state, turn.cause, turn.rule, turn.summary, turn.cancel),
+            *(turn.phase, turn.lane, turn.since_ns, turn.age_ms, turn.horizon_ns, turn.stretches, turn.not_seen),
+        )
+        for turn in report.turns
+    )
 
 
 def verdict(folder: Path, *programs: Program) -> Verdict:

@@ -15,11 +15,13 @@ from docs_kit import (
     examples,
     gateway,
     leave_an_orphan,
+    metrics_tables,
     phases_after,
     rules_table,
     run,
     vocabulary_tables,
 )
+from turnscope.metrics.names import BUCKETS_S, MOST_MODELS
 from turnscope_analyzer.cli import main
 from turnscope_analyzer.discover import JOURNAL
 from turnscope_analyzer.sources.registry import SOURCES
@@ -141,6 +143,20 @@ def test_the_table_of_what_is_read_has_every_source() -> None:
 
 def test_the_table_of_rules_is_what_decides() -> None:
     assert f"\n\n{rules_table()}" in (ROOT / "docs/analyze.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("heading", metrics_tables())
+def test_the_page_of_metrics_is_the_table_of_names(heading: str) -> None:
+    page = (ROOT / "docs/metrics.md").read_text("utf-8")
+
+    assert f"## {heading}\n\n{metrics_tables()[heading]}" in page
+
+
+def test_the_page_of_metrics_has_the_buckets_and_the_caps() -> None:
+    page = " ".join((ROOT / "docs/metrics.md").read_text("utf-8").split())
+
+    assert f"{', '.join(f'{bound:g}' for bound in BUCKETS_S)} s" in page
+    assert f"the first {MOST_MODELS} models" in page
 
 
 @pytest.mark.parametrize("heading", vocabulary_tables())

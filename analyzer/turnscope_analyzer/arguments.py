@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 import re
 from datetime import datetime, timedelta, timezone
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from turnscope_analyzer.collect.addresses import Address
 
 _NS_PER_S: Final = 1_000_000_000
 _MAX_NS: Final = 2**63 - 1
@@ -98,6 +101,21 @@ def budget(value: str) -> tuple[str, float]:
     if PHASE[name].stuck_after_s is None:
         raise click.BadParameter(f"{name} has no budget: however long it lasts, that is no error.")
     return name, _seconds(number)
+
+
+def address(value: str) -> Address:
+    """Return the address that *value* says, or fail with an example."""
+    from turnscope_analyzer.collect.addresses import parse_address  # noqa: PLC0415 -- for one command only
+
+    try:
+        return parse_address(value.strip())
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no address. Write HOST:PORT, such as 127.0.0.1:4318.") from None
+
+
+def address_or_off(value: str) -> Address | None:
+    """Return the address that *value* says, None for ``off``, or fail with an example."""
+    return None if value.strip().lower() == "off" else address(value)
 
 
 def _seconds(number: str) -> float:

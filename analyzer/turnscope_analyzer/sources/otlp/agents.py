@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.model import Capture, Mark, Process
+from turnscope_analyzer.sources.otlp.own import SEEN_EVENT
 from turnscope_analyzer.sources.otlp.records import Span
 from turnscope_analyzer.sources.otlp.roles import begun_request, facts_of, is_pending, session_of
 from turnscope_analyzer.sources.otlp.story import story_of
@@ -39,6 +40,8 @@ class Agents:
         """Take every span in, and the log records that a request to a model begins with; of others only the time."""
         service = self._services.see(record)
         if not isinstance(record, Span):
+            if record.event == SEEN_EVENT:
+                return True
             if record.event not in _BEGINS or not (record.trace_id and record.span_id and record.at_ns):
                 return False
             node = _begun(record, service)

@@ -1,4 +1,7 @@
-"""What turnscope itself sends: each phase as a log record when it is reached, under the phase's OpenTelemetry name."""
+"""What turnscope itself writes: each phase as a log record when it is reached, under the phase's OpenTelemetry name.
+
+And what its collector notes beside the records of others: who was alive, and what it could not keep.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope.attributes import ATTRIBUTES
 from turnscope.phases import LANE, PHASES
+from turnscope.ship.names import HEARTBEAT
 from turnscope_analyzer.model import Capture, Mark, Process
 from turnscope_analyzer.sources.otlp.records import Span
 from turnscope_analyzer.sources.otlp.roles import session_of
@@ -17,6 +21,15 @@ if TYPE_CHECKING:
 
 TURN_ID: Final = "turnscope.turn.id"
 LANE_NAME: Final = "turnscope.lane"
+
+SEEN_EVENT: Final = "turnscope.collect.seen"
+"""The collector's log record of metrics, which it does not keep: their resource was alive then."""
+
+LOST_EVENT: Final = "turnscope.collect.retention"
+"""The collector's log record of files that went before their age; ``LOST_FILES`` in it says how many."""
+
+LOST_FILES: Final = "turnscope.collect.files"
+
 _TYPES: Final = {"VARCHAR": str, "BIGINT": int, "BOOLEAN": bool}
 _PHASE: Final = {phase.otel_name: phase for phase in PHASES}
 
@@ -27,15 +40,24 @@ class Own:
     def __init__(self) -> None:
         self._marks: list[Mark] = []
         self._last: dict[str, tuple[int, str]] = {}
+        self._lost: dict[tuple[str, int], Process] = {}
 
     def take(self, record: Span | LogRecord) -> bool:
-        """Take a log record that says which phase of which turn was reached."""
+        """Take a log record that says which phase of which turn was reached, or what the collector lost."""
         if isinstance(record, Span) or not record.at_ns:
             return False
+        if record.event == LOST_EVENT:
+            self._lose(record)
+            return True
         phase, turn_id = _PHASE.get(record.event), record.attrs.get(TURN_ID)
-        if phase is None or not isinstance(turn_id, str):
+        if not isinstance(turn_id, str) or (phase is None and record.event != HEARTBEAT):
             return False
         process_id = "otlp:turnscope:" + str(record.resource.get("service.instance.id", ""))
+        # A heartbeat says no phase, but that its process lived: without it, what hangs would not grow old.
+        if record.at_ns > self._last.get(process_id, (0, ""))[0]:
+            self._last[process_id] = (record.at_ns, record.file)
+        if phase is None:
+            return True
         named = record.attrs.get(LANE_NAME)
         lane = named if isinstance(named, str) and named.partition(":")[0] == phase.lane else phase.lane
         if LANE[phase.lane].many and lane == phase.lane:
@@ -58,8 +80,6 @@ class Own:
                 attrs=attrs,
             )
         )
-        if record.at_ns > self._last.get(process_id, (0, ""))[0]:
-            self._last[process_id] = (record.at_ns, record.file)
         return True
 
     def captures(self) -> Iterator[Capture]:
@@ -69,4 +89,18 @@ class Own:
             Process(process_id, "otlp", "unknown", horizon_ns, "its last log record", file, detail=2)
             for process_id, (horizon_ns, file) in self._last.items()
         ]
+        processes += self._lost.values()
         yield Capture(processes=processes, marks=[mark._replace(seq=seq) for seq, mark in enumerate(self._marks)])
+
+    def _lose(self, record: LogRecord) -> None:
+        """Take in that files of the folder went: phases may be missing."""
+        files = record.attrs.get(LOST_FILES)
+        self._lost[record.file, record.offset] = Process(
+            process_id=f"otlp:collect:{record.file}:{record.offset}",
+            source="otlp",
+            fate="unknown",
+            horizon_ns=record.at_ns,
+            horizon_why="when the collector deleted its oldest files",
+            file=record.file,
+            drops={"retention": files} if type(files) is int and files > 0 else {},
+        )

@@ -1,0 +1,1 @@
+"""``turnscope collect``: takes what OpenTelemetry exporters send, and keeps of it what an analysis needs."""
