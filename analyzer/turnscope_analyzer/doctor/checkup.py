@@ -21,6 +21,7 @@ from turnscope_analyzer.doctor.stores import stores_of
 from turnscope_analyzer.doctor.told import dropped, of_finding
 from turnscope_analyzer.model import Evidence
 from turnscope_analyzer.question import Question
+from turnscope_analyzer.report.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -194,7 +195,7 @@ def _corrupt(rejects: Iterable[Reject]) -> Iterator[Diagnosis]:
     for file, bad in sorted(by_file.items()):
         yield diagnose(
             "CORRUPT_RECORDS",
-            f"{len(bad)} record{'s' if len(bad) != 1 else ''} of {Path(file).name} cannot be read",
+            f"{counted(len(bad), 'record')} of {Path(file).name} cannot be read",
             [Evidence(reject.file, reject.offset, reject.reason) for reject in bad[:_MOST_REJECTS]],
             figures={"records": len(bad)},
         )
