@@ -13,7 +13,7 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test test-backends lint bench accuracy dashboards fuzz lab clean
+.PHONY: demo test test-backends lint bench accuracy dashboards fuzz lab lab-openclaw clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
@@ -47,6 +47,11 @@ lab: export TURNSCOPE_LAB_KEEP = $(LAB_KEEP)
 lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
 	@$(python) -m pytest -m lab $(ARGS) tests/lab
 
+# OpenClaw and the Node.js that it needs: 900 MB, once.
+lab-openclaw: export TURNSCOPE_OPENCLAW = $(VENV)/openclaw
+lab-openclaw: $(VENV)/.test $(VENV)/.openclaw
+	@$(python) -m pytest -m openclaw -rs $(ARGS) tests/openclaw_lab
+
 accuracy: $(VENV)/.test
 	@$(python) -m bench.accuracy $(ARGS)
 
@@ -70,6 +75,11 @@ $(VENV)/.codex-%: | $(VENV)/.pip
 		{ echo "make lab gets Codex from npm: install Node.js 18 or newer with npm (Debian: apt-get install npm)"; exit 1; }
 	@echo "installing Codex $*, once"
 	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null
+	@touch $@
+
+$(VENV)/.openclaw: tests/openclaw_lab/versions.txt | $(VENV)/.pip
+	@echo "installing OpenClaw, once"
+	@npm install --prefix $(VENV)/openclaw --no-save --no-audit --no-fund --loglevel=error $$(cat $<) > /dev/null
 	@touch $@
 
 $(VENV)/.phoenix: tests/backends/phoenix.txt | $(VENV)/.pip

@@ -24,8 +24,9 @@ _RECENT_COMPACTIONS: Final = 8
 class Forecast(NamedTuple):
     """What happens at the present growth, in turns from now; None for what is not in sight.
 
-    ``compacts_in`` is when the context reaches the limit at which it is compacted, ``fails_in`` when the compaction
-    itself does not fit any more, or leaves so much that the next one follows at once.
+    ``compacts_in`` is when the context reaches the limit at which it is compacted. ``fails_in`` is from when on one
+    step like the largest so far goes past the window before it can be compacted, or when a compaction leaves so much
+    that the next one follows at once.
     """
 
     growth_tokens: int | None
@@ -72,7 +73,7 @@ class Growth:
         """Take in that a response is complete, and how large its context was."""
         if self.tokens is not None:
             self.largest_step = max(self.largest_step, tokens - self.tokens)
-        elif self._at_start is None:
+        else:
             # A first request has the instructions and tools in it, which do not grow.
             self._at_start = tokens
         self.tokens, self.window = tokens, window or self.window
@@ -81,7 +82,6 @@ class Growth:
     def left(self, tokens: int, window: int | None) -> None:
         """Take in how much a compaction has left."""
         self.tokens, self.window = tokens, window or self.window
-        self._at_start = tokens
         if self.recent and self.recent[-1].left_tokens is None:
             self.recent[-1] = self.recent[-1]._replace(left_tokens=tokens)
 
@@ -91,13 +91,13 @@ class Growth:
         self.compactions += 1
         self.recent.append(Compaction(self.turns, offset, self._requests, None))
         self._requests = 0
-        # What the turn added before is gone; what it adds from here on is measured from what is left.
+        # How much this turn adds cannot be told any more; the next one is measured from what is left.
         self._at_start = None
 
     def forecast(self, limit_per_mille: int) -> Forecast:
         """Return what is in sight, for a thread that is compacted at so much of its window.
 
-        A compaction is asked for once the limit is passed, and carries everything: it fits only while the step that
+        A compaction is asked for once the limit is passed, and carries everything: it fits only where the step that
         passes the limit ends inside the window. Threads whose compactions leave more each time end up at the limit.
         """
         growth = round(median(self._grown)) if len(self._grown) > 1 else None

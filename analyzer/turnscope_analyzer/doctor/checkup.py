@@ -21,6 +21,7 @@ from turnscope_analyzer.doctor.stores import stores_of
 from turnscope_analyzer.doctor.told import dropped, of_finding
 from turnscope_analyzer.model import Evidence
 from turnscope_analyzer.question import Question
+from turnscope_analyzer.report.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,7 +75,7 @@ class _Checkup:
         self._processes = gathered.processes
         self._horizon_ns = self._horizon(report)
         self._stores = tuple(stores_of(self._home.path, self._found, self._states, self._open, self._written()))
-        diagnoses = sorted(self._diagnoses(report, gathered), key=urgency)
+        diagnoses = sorted(_told_once(list(self._diagnoses(report, gathered))), key=urgency)
         return Checkup(
             path=self._home.path,
             why=self._home.why,
@@ -159,6 +160,14 @@ class _Checkup:
         return any(self._processes[owner].fate == "running" for owner in owners if owner in self._processes)
 
 
+def _told_once(diagnoses: Sequence[Diagnosis]) -> Iterator[Diagnosis]:
+    """Leave out turns that may be orphans where it is their row that is wrong: those have ended."""
+    zombies = {one.turn_id for one in diagnoses if one.code == "ZOMBIE_RUNNING"}
+    for one in diagnoses:
+        if one.code != "ORPHAN_TURN" or one.severity != "warning" or one.turn_id not in zombies:
+            yield one
+
+
 def _counts(report: Report) -> dict[str, int]:
     counts = Counter(verdict.state for verdict in report.turns)
     counts["healthy"] += report.healthy
@@ -186,7 +195,7 @@ def _corrupt(rejects: Iterable[Reject]) -> Iterator[Diagnosis]:
     for file, bad in sorted(by_file.items()):
         yield diagnose(
             "CORRUPT_RECORDS",
-            f"{len(bad)} record{'s' if len(bad) != 1 else ''} of {Path(file).name} cannot be read",
+            f"{counted(len(bad), 'record')} of {Path(file).name} cannot be read",
             [Evidence(reject.file, reject.offset, reject.reason) for reject in bad[:_MOST_REJECTS]],
             figures={"records": len(bad)},
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.doctor.diagnosis import diagnose
 from turnscope_analyzer.model import Evidence
+from turnscope_analyzer.report.wording import counted
 from turnscope_analyzer.sources.codex.ids import UUID
 from turnscope_analyzer.sources.codex.locks import is_lock, read_lock
 from turnscope_analyzer.sources.codex.stores import is_list, is_store, threads_in
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.doctor.diagnosis import Diagnosis
     from turnscope_analyzer.model import Process
 
-_NAME: Final = re.compile(rf"(rollout-.+({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
+_NAME: Final = re.compile(rf"(rollout-.+?({UUID})(?:-.+)?\.jsonl)(?:\.zst)?")
 _MOST_NAMED: Final = 20
 
 
@@ -107,7 +108,7 @@ def _unlisted(lists: Mapping[Path, frozenset[str]], rollouts: Iterable[Path]) ->
         named = sorted(missing.items())[:_MOST_NAMED]
         yield diagnose(
             "INDEX_FILE_MISMATCH",
-            f"{len(missing)} rollout{'s' if len(missing) != 1 else ''} not in the list of threads",
+            f"{counted(len(missing), 'rollout')} not in the list of threads",
             [Evidence(str(path), None, f"thread {thread_id} is in no list") for thread_id, path in named],
             severity="note",
             figures={"threads": len(missing)},

@@ -22,13 +22,13 @@ SCHEMA: Final = 1
 
 def render_json(checkups: Sequence[Checkup], across: Sequence[Diagnosis], warnings: Sequence[str]) -> str:
     """Return one JSON object ended by a newline, its findings in the order of the terminal report."""
-    found = [(None, one) for one in across]
-    found += [(str(checkup.path), one) for checkup in checkups for one in checkup.diagnoses]  # type: ignore[misc]
+    found = [_finding(None, one) for one in across]
+    found += [_finding(str(checkup.path), one) for checkup in checkups for one in checkup.diagnoses]
     content = {
         "schema": SCHEMA,
         "warnings": [unicode_text(warning) for warning in warnings],
         "homes": [_home(checkup) for checkup in checkups],
-        "findings": [_finding(home, one) for home, one in found],
+        "findings": found,
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 

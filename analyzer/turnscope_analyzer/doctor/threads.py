@@ -11,6 +11,7 @@ from turnscope_analyzer.context.growth import RECENT_TURNS
 from turnscope_analyzer.context.measure import COMPACTED, Share
 from turnscope_analyzer.doctor.diagnosis import diagnose
 from turnscope_analyzer.model import Evidence
+from turnscope_analyzer.report.wording import counted
 from turnscope_analyzer.sources.codex.tokens import LIMIT_PER_MILLE
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ def _images(size: ThreadSize) -> Iterator[Diagnosis]:
     copies = images.count - images.different
     if images.bytes < MANY_IMAGE_BYTES and not (kept and copies > images.different and images.bytes >= MB):
         return
-    said = f"{images.count:,} images, {images.different:,} of them different, take {_mb(images.bytes)}"
-    said += f"; {_mb(images.live_bytes)} of them go into every request"
+    said = f"{counted(images.count, 'image')}, {images.different:,} different, {_mb(images.bytes)} in all"
+    said += f"; {_mb(images.live_bytes)} of that goes into every request"
     yield diagnose(
         "INLINE_IMAGES",
         f"{_name(size)}: {said}",
@@ -207,15 +208,15 @@ def _in_sight(forecast: Forecast) -> str:
     if not forecast.growth_tokens:
         return ""
     said = f", {forecast.growth_tokens:,} more each turn (the last {RECENT_TURNS})"
-    if forecast.compacts_in is not None:
-        said += f"; at the present growth it is compacted in about {_turns(forecast.compacts_in)}"
+    due = f"it is compacted in about {_turns(forecast.compacts_in)}" if forecast.compacts_in is not None else ""
     if forecast.fails_in is not None:
-        said += f", and compaction fails in about {_turns(forecast.fails_in)}"
-    return said
+        said += f"; at the present growth compaction fails in about {_turns(forecast.fails_in)}"
+        return f"{said} ({due})" if due else said
+    return f"{said}; at the present growth {due}" if due else said
 
 
 def _turns(count: int) -> str:
-    return "1 turn" if count == 1 else f"{count} turns"
+    return counted(count, "turn")
 
 
 def _name(size: ThreadSize) -> str:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.doctor.diagnosis import Lost, Standing, diagnose
+from turnscope_analyzer.doctor.openclaw import STORES
 from turnscope_analyzer.model import Evidence
+from turnscope_analyzer.report.wording import counted
 from turnscope_analyzer.sources.openclaw.findings import row_proof
 from turnscope_analyzer.sources.openclaw.places import canonical_of
 
@@ -58,15 +60,17 @@ def of_finding(finding: Finding, verdict: Verdict | None, stores: Sequence[Store
         case "zombie_row":
             again = finding.file.endswith(".sqlite")
             restart = Standing("unsafe", _RUNS_AGAIN) if again else Standing("safe", _STAYS)
-        case "restart_recovery_pending" if "twice" in finding.what:
+        case "restart_recovery_pending" if any("phase" in proof.values for proof in finding.proofs):
+            # It had ended: what it did happens twice.
             severity = "error"
         case "shadow_store":
             records = (Evidence(finding.file, finding.offset, "it lies in the agent's own home"), *finding.proofs)
             code = "SPLIT_BRAIN" if finding.proofs else code
-            severity = "error" if "store beside" in finding.what else "warning"
+            severity = "error" if Path(finding.file).name in STORES else "warning"
             what += _live(finding, stores)
         case "stale_turn_row" if verdict is not None and verdict.state == "orphaned":
-            code = "ORPHAN_TURN"
+            # That the turn is an orphan is told by its own records; here it is only the index that lags.
+            code = "INDEX_FILE_MISMATCH"
         case _:
             pass
     return diagnose(
@@ -135,7 +139,7 @@ def dropped(
 
 
 def _what(count: int, row: Row | None, *, proven: bool, full: bool) -> str:
-    said = f"{count} message{'s' if count != 1 else ''} accepted and never run"
+    said = f"{counted(count, 'message')} accepted and never run"
     if not proven:
         said += ", as far as the store shows: it ends with the message"
     if full and row is not None:

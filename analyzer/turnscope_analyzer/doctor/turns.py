@@ -8,6 +8,7 @@ from turnscope.phases import PHASE, lane_kind
 from turnscope_analyzer.describe import instant_words
 from turnscope_analyzer.doctor.diagnosis import diagnose
 from turnscope_analyzer.model import Evidence
+from turnscope_analyzer.report.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -110,7 +111,7 @@ def _dangling(verdict: Verdict, marks: Sequence[Mark]) -> Iterator[Diagnosis]:
         calls = list(open_on.values())
         yield diagnose(
             "DANGLING_TOOL_CALL",
-            f"{len(calls)} tool call{'s' if len(calls) != 1 else ''} without a result in turn {verdict.turn_id}",
+            f"{counted(len(calls), 'tool call')} without a result in turn {verdict.turn_id}",
             [_call(mark) for mark in calls],
             session_id=verdict.session_id,
             turn_id=verdict.turn_id,
