@@ -13,7 +13,7 @@ pip = $(python) -m pip install -qq
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
-.PHONY: demo test test-backends lint bench accuracy fuzz lab clean
+.PHONY: demo test test-backends lint bench accuracy dashboards fuzz lab clean
 
 demo: $(VENV)/.gateway
 	@$(python) -m examples.gateway.demo
@@ -50,9 +50,13 @@ lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
 accuracy: $(VENV)/.test
 	@$(python) -m bench.accuracy $(ARGS)
 
+# Writes what is generated below dashboards/; needs Python 3.11 or newer.
+dashboards: $(VENV)/.dashboards
+	@$(python) -m dashboards.generator
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find analyzer bench examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
+	find analyzer bench dashboards examples tests tracer -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.pip:
 	@echo "setting up $(VENV), once"

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import turnscope
 from helpers import run_python
 from turnscope.attributes import ATTRIBUTES, ERROR_KINDS
+from turnscope.metrics.names import LABELS, METRICS
 from turnscope.phases import CANCEL_RESULTS, LANES, PHASES
 from turnscope.reading import RawMark, read_segment
+from turnscope_analyzer.doctor.codes import CODES
 from turnscope_analyzer.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
+
+    from turnscope.metrics.names import Label
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("examples/**/*.md"))]
@@ -164,8 +168,55 @@ def vocabulary_tables() -> dict[str, str]:
     }
 
 
+def metrics_tables() -> dict[str, str]:
+    """Return the tables of docs/metrics.md by their heading."""
+    return {
+        "Metrics": table(
+            ("metric", "instrument", "labels", "Prometheus", "what it is"),
+            (
+                (
+                    f"`{metric.name}`",
+                    f"{metric.instrument}, {metric.unit}",
+                    ", ".join(metric.labels),
+                    f"`{metric.prometheus}`",
+                    metric.about,
+                )
+                for metric in METRICS
+            ),
+        ),
+        "Labels": table(
+            ("label", "what it says", "its values"),
+            ((label.name, label.about, _shown(label)) for label in LABELS),
+        ),
+    }
+
+
+def _shown(label: Label) -> str:
+    """Return the values of a label; those that another page lists are not repeated."""
+    elsewhere = {"phase": "the phases of [phases.md](phases.md)", "cause": "its causes, and `none`"}
+    listed = ", ".join(f"`{value}`" for value in label.values)
+    return elsewhere.get(label.name, listed or "the gateway's own")
+
+
 def rules_table() -> str:
     """Return the table of docs/analyze.md: every rule, the one that wins first."""
     ordered = sorted(RULES, key=lambda rule: rule.rank)
     said = ((rule, re.sub(r"{\w+}", "…", rule.sentence.replace("{detail}", ""))) for rule in ordered)
     return table(("rule", "it says", "next step"), ((f"`{rule.name}`", text, rule.next_step) for rule, text in said))
+
+
+def doctor_sections() -> str:
+    """Return the part of docs/doctor.md that is about each code: an overview, then a section a code."""
+    overview = table(
+        ("code", "severity", "what", "`--fix`"),
+        ((f"[{code.name}](#{code.name.lower()})", code.severity, code.title, "yes" * code.fixable) for code in CODES),
+    )
+    sections = (
+        f"## {code.name}\n\n{code.title} Severity: {code.severity}.\n\n"
+        f"- **Told by**: {code.told_by}\n"
+        f"- **What it does**: {code.harm}\n"
+        f"- **Restart now?** {code.restart.capitalize()}. {code.why}\n"
+        f"- **Repair**: {code.repair}\n"
+        for code in CODES
+    )
+    return "\n".join((overview, *sections))

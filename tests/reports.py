@@ -157,8 +157,11 @@ _LANE: Final = (
     st.sampled_from(["turn", "hydration", "upstream:1", "tool:a", "tool:b", "renderer:web", "cancel"]) | _TEXT
 )
 _PHASE: Final = st.sampled_from([phase.name for phase in PHASES]) | _TEXT
-_EVIDENCE: Final = st.lists(st.builds(Evidence, _TEXT, st.none() | _COUNT, _TEXT), max_size=12)
-_FINDINGS: Final = st.lists(st.builds(Finding, _TEXT, st.none() | _TEXT, _TEXT, st.none() | _COUNT, _TEXT), max_size=3)
+_RECORDS: Final = st.builds(Evidence, _TEXT, st.none() | _COUNT, _TEXT, st.dictionaries(_TEXT, _TEXT, max_size=2))
+_EVIDENCE: Final = st.lists(_RECORDS, max_size=12)
+_FINDINGS: Final = st.lists(
+    st.builds(Finding, _TEXT, st.none() | _TEXT, _TEXT, st.none() | _COUNT, _TEXT, proofs=st.just(())), max_size=3
+)
 _STRETCHES: Final = st.lists(st.builds(Stretch, _LANE, _PHASE, _TIME, st.none() | _TIME, _TEXT), max_size=12)
 
 verdicts: Final = st.builds(

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from journal_kit import line
 from segment_kit import header, write
 from turnscope.ship.batches import Batches
 from turnscope.ship.delivery import Pace
-from turnscope.ship.events import message_of
-from turnscope.ship.makers import EventMaker, SpanMaker
+from turnscope.ship.encode import request_of
+from turnscope.ship.makers import EventMaker, readable_maker
 from turnscope.ship.shipper import Shipper
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.sdk.trace import ReadableSpan
 
     from collector_kit import GrpcCollector, HttpCollector
-    from turnscope.ship.events import Event
+    from turnscope.ship.encode import Encoded
 
 FAST = Pace(
     batch=16, every_s=0.02, first_wait_s=0.02, longest_wait_s=0.05, hold_s=0.1, heartbeat_s=0.05, standby_s=0.05
@@ -62,7 +62,7 @@ def journal(folder: Path, turns: int, **head: Any) -> Path:
 
 def spans_of(folder: Path) -> list[ReadableSpan]:
     """Return the spans that a journal makes."""
-    batches = Batches(folder, SpanMaker())
+    batches = Batches(folder, readable_maker())
     spans: list[ReadableSpan] = []
     while items := batches.next(1000):
         spans += items
@@ -72,10 +72,12 @@ def spans_of(folder: Path) -> list[ReadableSpan]:
 def records_of(folder: Path) -> ExportLogsServiceRequest:
     """Return the log records that a journal makes, in one request."""
     batches = Batches(folder, EventMaker())
-    events: list[Event] = []
+    events: list[Encoded] = []
     while items := batches.next(1000):
         events += items
-    return message_of(events)
+    request = ExportLogsServiceRequest()
+    request.ParseFromString(request_of(events))
+    return request
 
 
 def by_name(spans: list[ReadableSpan]) -> dict[str, ReadableSpan]:

@@ -66,6 +66,8 @@ def _built() -> tuple[Schema, dict[str, list[Column]]]:
             engine.set(variable, [str(engine.folder / "segment.jsonl")])
         engine.view("scan", "adapters/duckdb_journal")
         for name in CORE:
+            if name == "core/15_paces":
+                engine.view("strides", "adapters/duckdb_strides")
             if f"tables/{table_of(name)}" not in TABLES:
                 engine.build(name)
         engine.set("kept_files", ["a"])
@@ -75,7 +77,7 @@ def _built() -> tuple[Schema, dict[str, list[Column]]]:
         tables = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
         for table, column, sql_type in engine.rows(tables):
             schema.setdefault(table, {})[column] = sql_type
-        for name in (*CORE, *CAUSES, "adapters/duckdb_journal", "adapters/duckdb_marks"):
+        for name in (*CORE, *CAUSES, "adapters/duckdb_journal", "adapters/duckdb_strides", "adapters/duckdb_marks"):
             returned[name] = [Column(*row[:2]) for row in engine.rows(f"DESCRIBE {statement(name)}")]
     return schema, returned
 

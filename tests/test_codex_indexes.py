@@ -76,8 +76,8 @@ def test_rows_of_a_live_writer_may_lag_behind(tmp_path: Path) -> None:
 
 def write_threads(home: Path, rows: list[tuple[str, int]]) -> None:
     with closing(sqlite3.connect(home / "state_5.sqlite")) as connection:
-        connection.execute("CREATE TABLE threads (rollout_path TEXT, archived INTEGER)")
-        connection.executemany("INSERT INTO threads VALUES (?, ?)", rows)
+        connection.execute("CREATE TABLE threads (id TEXT, rollout_path TEXT, archived INTEGER)")
+        connection.executemany("INSERT INTO threads VALUES ('01a1', ?, ?)", rows)
         connection.commit()
 
 

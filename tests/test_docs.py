@@ -11,14 +11,17 @@ from docs_kit import (
     PAGES,
     ROOT,
     blocks,
+    doctor_sections,
     examples,
     gateway,
     leave_an_orphan,
+    metrics_tables,
     phases_after,
     rules_table,
     run,
     vocabulary_tables,
 )
+from turnscope.metrics.names import BUCKETS_S, MOST_MODELS
 from turnscope_analyzer.cli import main
 from turnscope_analyzer.discover import JOURNAL
 from turnscope_analyzer.sources.registry import SOURCES
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 COMMAND = re.compile(
-    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|collect)\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$",
+    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|collect|doctor)\b.*|make \w+.*|python -m .*"
+    r"|(?:bash )?\.ci/run)$",
     re.MULTILINE,
 )
 CODE = re.compile(r"`([^`\n]+)`")
@@ -128,6 +132,17 @@ def test_the_page_of_collecting_has_its_options() -> None:
     assert sorted(re.findall(r"`(--[\w-]+)`", " ".join(rows))) == sorted(options)
 
 
+def test_the_page_of_the_doctor_has_its_options() -> None:
+    page = (ROOT / "docs/doctor.md").read_text("utf-8")
+    options = {option for parameter in main.commands["doctor"].params for option in parameter.opts if "-" in option}
+
+    assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
+
+
+def test_the_page_of_the_doctor_has_a_section_a_code_from_the_table_that_the_command_uses() -> None:
+    assert (ROOT / "docs/doctor.md").read_text("utf-8").endswith(f"\n\n{doctor_sections()}")
+
+
 def test_the_table_of_what_is_read_has_every_source() -> None:
     page = (ROOT / "docs/analyze.md").read_text("utf-8")
     table = page.partition("## What is read\n")[2].partition("###")[0]
@@ -137,6 +152,20 @@ def test_the_table_of_what_is_read_has_every_source() -> None:
 
 def test_the_table_of_rules_is_what_decides() -> None:
     assert f"\n\n{rules_table()}" in (ROOT / "docs/analyze.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("heading", metrics_tables())
+def test_the_page_of_metrics_is_the_table_of_names(heading: str) -> None:
+    page = (ROOT / "docs/metrics.md").read_text("utf-8")
+
+    assert f"## {heading}\n\n{metrics_tables()[heading]}" in page
+
+
+def test_the_page_of_metrics_has_the_buckets_and_the_caps() -> None:
+    page = " ".join((ROOT / "docs/metrics.md").read_text("utf-8").split())
+
+    assert f"{', '.join(f'{bound:g}' for bound in BUCKETS_S)} s" in page
+    assert f"the first {MOST_MODELS} models" in page
 
 
 @pytest.mark.parametrize("heading", vocabulary_tables())

@@ -61,6 +61,32 @@ def test_a_row_that_runs_after_an_error_and_without_a_lock_is_a_zombie(state: St
     assert verdict_of(judged(state.root, now_s=NOW_S + 600), KEY).cause == "quota_or_auth"
 
 
+def test_a_row_that_runs_behind_the_lock_of_a_process_that_is_gone_is_a_zombie(state: State) -> None:
+    own = str(state.sessions / f"{SESSION}.jsonl")
+    state.user(0).row(status="running", startedAt=0, updatedAt=1, sessionFile=own).lock()
+
+    [finding] = read(state.root).findings
+    assert (finding.name, finding.due_ns) == ("zombie_row", None)
+    assert "the owner of its lock is gone" in finding.what
+
+
+def test_a_zombie_is_proven_by_the_row_and_by_the_record_of_the_end(state: State) -> None:
+    state.user(0).answer(5).row(status="running", startedAt=0, endedAt=6, updatedAt=6)
+
+    [finding] = read(state.root).findings
+    row, end = finding.proofs
+    assert row.values == {
+        "key": KEY,
+        "sessionId": SESSION,
+        "status": "running",
+        "startedAt": at(0),
+        "endedAt": at(6),
+        "updatedAt": at(6),
+    }
+    assert end[1:] == (end.offset, "2026-11-21 01:00:05Z the turn ended: completed", end.values)
+    assert end.file.endswith(f"{SESSION}.jsonl")
+
+
 def test_a_row_that_is_done_is_none(state: State) -> None:
     state.user(0).answer(5).row(status="done", startedAt=0, endedAt=6, updatedAt=6, lastInteractionAt=0)
 
@@ -156,6 +182,7 @@ def test_a_store_in_the_shadow_of_another_is_named_and_its_turns_are_not_counted
     [finding] = capture.findings
     assert (finding.name, finding.turn_id) == ("shadow_store", None)
     assert "agent:main:main (done there, no status here)" in finding.what
+    assert [proof.values["sessionId"] for proof in finding.proofs] == [SESSION, "another"]
 
 
 def test_a_shadow_that_only_a_reading_tool_left_is_named_as_one(state: State) -> None:

@@ -18,10 +18,11 @@ from ship_kit import SPANS_PER_TURN, attributes, by_name, ids_of, journal, recor
 from turnscope.ship import names
 from turnscope.ship.batches import Batches
 from turnscope.ship.cursor import Cursor
-from turnscope.ship.makers import SpanMaker
+from turnscope.ship.makers import readable_maker
 from turnscope.ship.names import NAMES, generation_in
+from turnscope.ship.readable import Readable
 from turnscope.ship.spans import Spans
-from turnscope.ship.story import Story, step_of
+from turnscope.ship.story import Step, Story
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -220,7 +221,7 @@ def test_going_on_from_any_batch_gives_the_same_spans(tmp_path: Path, limit: int
     folder = journal(tmp_path, 5)
     cursor, found = Cursor(), []
     while True:
-        batches = Batches(folder, SpanMaker())
+        batches = Batches(folder, readable_maker())
         batches.take_up(cursor)
         items = batches.next(limit)
         if not items:
@@ -278,21 +279,28 @@ def test_an_attribute_of_the_gateways_own_is_kept_apart(tmp_path: Path) -> None:
     assert [key for key in attributes(span) if "slot" in key or "list" in key] == []
 
 
+@pytest.mark.parametrize("parent", ["0" * 16, "-000000000000001", "1_1_1_1_1_1_1_11", " bcdef0123456789", "no", 7])
+def test_what_is_no_id_is_no_parent(tmp_path: Path, parent: object) -> None:
+    write(tmp_path, header(), line(1, attrs={"parent": parent}), line(2, phase="completed"))
+
+    (span,) = spans_of(tmp_path)
+
+    assert span.parent is None
+
+
 def test_a_phase_that_the_vocabulary_has_not_makes_no_span() -> None:
     story = Story()
-    fields = {"turn": "t", "session": "", "lane": "turn", "t": START_NS, "m": 1, "seq": 1, "proc": "p"}
 
-    taken = story.take(step_of(fields | {"phase": "invented_later"}))
+    taken = story.take(Step("t", "", "turn", "invented_later", START_NS, 1, 1, "p", {}))
 
     assert taken is not None
-    assert taken[1] == []
+    assert list(taken[1]) == []
     assert len(story) == 0
-    assert list(Spans(1).of(*_closed(story))) != []
+    assert Spans(1, Readable()).of(*_closed(story)) != []
 
 
 def _closed(story: Story) -> tuple[Any, Resource]:
-    fields = {"turn": "u", "session": "", "lane": "turn", "t": START_NS, "m": 1, "proc": "p"}
-    story.take(step_of(fields | {"phase": "accepted", "seq": 1}))
-    taken = story.take(step_of(fields | {"phase": "completed", "seq": 2}))
+    story.take(Step("u", "", "turn", "accepted", START_NS, 1, 1, "p", {}))
+    taken = story.take(Step("u", "", "turn", "completed", START_NS, 1, 2, "p", {}))
     assert taken is not None
     return taken[1][0], Resource({"pid": os.getpid()})

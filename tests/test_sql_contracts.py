@@ -65,8 +65,9 @@ def test_the_header_lists_the_tables_and_columns_that_the_statement_reads(name: 
     assert promised_reads(name) == reads(name)
 
 
-def test_the_scan_of_a_journal_has_the_columns_of_its_header() -> None:
-    assert promised_columns("adapters/duckdb_journal") == returned_columns("adapters/duckdb_journal")
+@pytest.mark.parametrize("name", ["adapters/duckdb_journal", "adapters/duckdb_strides"])
+def test_the_scan_of_a_journal_has_the_columns_of_its_header(name: str) -> None:
+    assert promised_columns(name) == returned_columns(name)
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -120,7 +121,14 @@ def test_what_a_file_makes_is_read_by_something(name: str) -> None:
     assert table_of(name) in {*in_sql, *in_python}
 
 
-READ_BY_CODE = {"core/10_glance_parts", "core/12_stamps", "core/13_windows", "core/32_worst", "core/60_facts"}
+READ_BY_CODE = {
+    "core/10_glance_parts",
+    "core/12_stamps",
+    "core/13_windows",
+    "core/15_paces",
+    "core/32_worst",
+    "core/60_facts",
+}
 
 
 @pytest.mark.parametrize("name", sorted({*CORE} - READ_BY_CODE))

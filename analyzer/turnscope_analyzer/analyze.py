@@ -75,7 +75,15 @@ def analyze(
         AnalyzeError: A path is missing, cannot be read, or holds nothing that we know.
     """
     question = Question(budgets or {}, now_ns, turn, session, since_ns, cause, everything=everything, detailed=detailed)
-    return _Analysis(discover(paths), question, progress).report()
+    return examine(discover(paths), question, progress)[0]
+
+
+def examine(
+    found: Found, question: Question, progress: Callable[[int, int], None] | None = None
+) -> tuple[Report, Gathered]:
+    """Judge every turn in the files *found*, as `analyze` does, and give what all sources but journals hold as well."""
+    analysis = _Analysis(found, question, progress)
+    return analysis.report(), analysis.gathered
 
 
 class _Analysis:
@@ -85,7 +93,7 @@ class _Analysis:
         self._progress = progress or (lambda _done, _total: None)
         self._done_bytes = 0
         self._total_bytes = sum(size_of(path) for files in found.files.values() for path in files)
-        self._gathered = Gathered()
+        self.gathered = Gathered()
         self.processes: dict[str, Process] = {}
 
     def report(self) -> Report:
@@ -109,10 +117,10 @@ class _Analysis:
             horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self._gathered.rejects)),
+            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self.gathered.rejects)),
             drops=self._drops(),
-            findings=_due(self._gathered.findings_of(None), horizon_ns),
-            notes=tuple(self._gathered.notes()),
+            findings=_due(self.gathered.findings_of(None), horizon_ns),
+            notes=tuple(self.gathered.notes()),
             unlisted=unlisted,
         )
 
@@ -133,12 +141,12 @@ class _Analysis:
         for source in SOURCES:
             if files := self.found.of(source.kind):
                 for capture in source.read(files, self._advance):
-                    self._gathered.add(source.kind, capture)
-        self._gathered.join()
+                    self.gathered.add(source.kind, capture)
+        self.gathered.join()
         now_ns = self.question.now_ns
-        for process in self._gathered.processes.values():
+        for process in self.gathered.processes.values():
             self.processes[process.process_id] = process if now_ns is None else _as_of(process, now_ns)
-        engine.load("marks", map(mark_row, self._gathered.all_marks()))
+        engine.load("marks", map(mark_row, self.gathered.all_marks()))
 
     def _load_processes(self, engine: Engine) -> None:
         processes = self.processes.values()
@@ -171,7 +179,7 @@ class _Analysis:
             judgement
             for _, turns in groupby(asked, key=lambda judgement: judgement.facts.state)
             for place, judgement in enumerate(turns)
-            if place < first or self._gathered.findings_of(judgement.facts.turn_id)
+            if place < first or self.gathered.findings_of(judgement.facts.turn_id)
         ]
         counts = _counts(asked) if some is None else _counts(fresh) + settled
         return listed, counts - _counts(listed)
@@ -186,15 +194,15 @@ class _Analysis:
         holders = _holders([*fresh, *busy])
         for judgement in judgements:
             turn_id = judgement.facts.turn_id
-            marks = self._gathered.marks_of(turn_id) + fetched.get(turn_id, [])
+            marks = self.gathered.marks_of(turn_id) + fetched.get(turn_id, [])
             holder = holders.get(judgement.facts.session_id)
-            found = _due(self._gathered.findings_of(turn_id), judgement.facts.horizon_ns)
+            found = _due(self.gathered.findings_of(turn_id), judgement.facts.horizon_ns)
             yield Explainer(judgement, marks, self.processes, holder, found).verdict()
 
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
         for kind, files in self.found.files.items():
             folder = os.path.commonpath([str(file.parent) for file in files])
-            turns = in_journals if kind == JOURNAL else self._gathered.turns_in(kind)
+            turns = in_journals if kind == JOURNAL else self.gathered.turns_in(kind)
             yield SourceRead(kind, folder, len(files), sum(map(size_of, files)), turns)
 
     def _drops(self) -> dict[str, int]:

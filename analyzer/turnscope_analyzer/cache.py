@@ -28,7 +28,7 @@ _KEEP_S: Final = 30 * 86_400
 """A kept file that nobody used for so long is deleted."""
 
 _FOLDER_NAME: Final = "turnscope-glance-"
-_FILE_NAME: Final = re.compile(r"(?:[0-9a-f]+-\d+|settled)\.(?:parquet|\d*\.?tmp)")
+_FILE_NAME: Final = re.compile(r"(?:[0-9a-f]+-\d+|settled|steady)\.(?:parquet|\d*\.?tmp)")
 
 _MOST_FILES: Final = 16
 """More files than this are put together into one."""
@@ -37,6 +37,8 @@ _MADE_BY: Final = (
     "adapters/duckdb_journal",
     "core/10_glance_parts",
     "core/11_glance",
+    "core/15_paces",
+    "adapters/duckdb_strides",
     "adapters/duckdb_keep",
     "adapters/duckdb_together",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from turnscope_analyzer.model import Fate
     from turnscope_analyzer.rules import Rule
 
-_GLANCE: Final = ("core/10_glance_parts", "core/11_glance", "core/12_stamps", "core/13_windows")
+_GLANCE: Final = tuple(name for name in names("core") if name < "core/20_turn_phases")
 """The statements that look at every mark once, to find the turns that need a closer look."""
 
 _USUAL: Final = ("core/20_turn_phases", "core/30_lives", "core/32_worst", "core/33_usual")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from turnscope_analyzer.arguments import Ago
 from turnscope_analyzer.errors import AnalyzeError
 from turnscope_analyzer.progress import Progress
 from turnscope_analyzer.report.contract import render_json
-from turnscope_analyzer.report.layout import ASCII, NARROWEST, UNICODE, WIDEST, Style
+from turnscope_analyzer.report.layout import terminal_style
 from turnscope_analyzer.report.markdown import render_markdown
 from turnscope_analyzer.report.terminal import MAX_FULL, render_terminal, render_turn
 from turnscope_analyzer.report.wording import count_states, counted, escaped, urgency
@@ -117,21 +116,7 @@ def _rendered(report: Report, request: Request) -> str:
         return render_json(report)
     if request.form == "markdown":
         return render_markdown(report, versions())
-    style, base = _style(colour=request.colour), str(Path.cwd())
+    style, base = terminal_style(colour=request.colour), str(Path.cwd())
     if request.turn is not None:
         return render_turn(report, report.turns[0], style, base=base)
     return render_terminal(report, style, base=base, everything=request.everything or request.session is not None)
-
-
-def _style(*, colour: bool) -> Style:
-    width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
-    return Style(width, UNICODE if _shows(UNICODE.blocks) else ASCII, colour)
-
-
-def _shows(signs: str) -> bool:
-    """Tell whether standard output's encoding has all *signs*."""
-    try:
-        signs.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

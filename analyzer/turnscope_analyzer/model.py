@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -58,12 +59,25 @@ class Reject(NamedTuple):
     reason: str
 
 
+class Evidence(NamedTuple):
+    """A record and what it says. ``offset`` is as in a mark, None where the whole file is the record.
+
+    ``values`` are fields of the record as they stand on file, never text of a conversation.
+    """
+
+    file: str
+    offset: int | None
+    what: str
+    values: Mapping[str, Value] = MappingProxyType({})
+
+
 class Finding(NamedTuple):
     """A store that contradicts itself or its records, told by the record at *offset* of *file*.
 
     ``name`` is the kind, such as ``zombie_row``. ``turn_id`` is None where it is about no turn in particular;
     ``offset`` is None where the whole file is the record, and a row's number in a database. ``due_ns`` is the time
     from which on it is one, None where it always was: what is normal for a moment is a contradiction when it stays.
+    ``proofs`` are the records that contradict each other, with what they say, where more is known than that one.
     """
 
     name: str
@@ -72,6 +86,7 @@ class Finding(NamedTuple):
     offset: int | None
     what: str
     due_ns: int | None = None
+    proofs: tuple[Evidence, ...] = ()
 
 
 class Gap(NamedTuple):
@@ -135,14 +150,6 @@ class SourceRead:
     files: int
     bytes: int
     turns: int
-
-
-class Evidence(NamedTuple):
-    """A record and what it says. ``offset`` is as in a mark, None where the whole file is the record."""
-
-    file: str
-    offset: int | None
-    what: str
 
 
 class Stretch(NamedTuple):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from turnscope.errors import ConfigurationError
+from turnscope.metrics.address import address_of
+from turnscope.metrics.begin import check_endpoint, metrics_beside
 from turnscope.reading import headers_in
 from turnscope.ship.settings import is_off, settings_for
 from turnscope.ship.shipper import Shipper
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from turnscope.metrics.address import Address
     from turnscope.ship.delivery import Standing
 
 _ITEMS = {"traces": "span", "logs": "log record"}
@@ -32,31 +35,70 @@ class Shipped(NamedTuple):
     is_done: bool
 
 
-def ship(journal: Path, *, follow: bool, patience_s: float) -> Shipped:
-    """Send *journal* once, or with *follow* until somebody interrupts it.
+def ship(journal: Path, *, follow: bool, patience_s: float, prometheus: str | None = None) -> Shipped:
+    """Send *journal* once, or with *follow* until somebody interrupts it, and serve metrics at *prometheus*.
 
     Raises:
-        click.ClickException: There is no journal, another process sends it, or the environment cannot work.
+        click.ClickException: There is no journal, another process sends it, the address cannot be served at, or the
+            environment cannot work.
     """
-    if not headers_in(journal):
+    # Who serves metrics may be there before the gateway is.
+    if not (headers_in(journal) or (prometheus is not None and journal.is_dir())):
         raise click.ClickException(
             f"no segment of a journal in {journal}. Give the folder that the recorder writes to."
         )
-    if is_off("traces"):
+    if is_off("traces") and prometheus is None:
         raise click.ClickException("OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER says that nothing is to be sent.")
     try:
-        where = settings_for("traces")
-        settings_for("logs")
+        metrics = None if prometheus is None else _checked(address_of(prometheus))
+        shipper = (
+            None
+            if is_off("traces")
+            else _shipper(journal, follow=follow, patience_s=patience_s, standby=metrics is not None)
+        )
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"sending {journal} to {_shown(where.endpoint)} ({where.protocol})", err=True)
-    shipper = Shipper(journal, patience_s=None if follow else patience_s, once=not follow, standby=False)
+    if metrics is not None:
+        return _serve(journal, metrics, shipper)
+    assert shipper is not None
     shipper.start()
     if follow:
         _wait_for_a_signal(shipper)
         shipper.stop()
     else:
         shipper.join()
+    return _shipped(shipper)
+
+
+def _shipper(journal: Path, *, follow: bool, patience_s: float, standby: bool) -> Shipper:
+    where = settings_for("traces")
+    settings_for("logs")
+    click.echo(f"sending {journal} to {_shown(where.endpoint)} ({where.protocol})", err=True)
+    return Shipper(journal, patience_s=None if follow else patience_s, once=not follow, standby=standby)
+
+
+def _checked(address: Address) -> Address:
+    check_endpoint(address)
+    return address
+
+
+def _serve(journal: Path, address: Address, shipper: Shipper | None) -> Shipped:
+    """Serve metrics until somebody interrupts it, and send the journal as long as no other process does."""
+    metrics = metrics_beside(journal, address, shipper)
+    metrics.start()
+    click.echo(f"serving the metrics of {journal} at http://{metrics.address or address}/metrics", err=True)
+    if shipper is not None:
+        shipper.start()
+    _wait_for_a_signal(shipper)
+    metrics.end()
+    if shipper is None:
+        return Shipped("", is_done=True)
+    shipper.stop()
+    # Nothing is amiss if it only stood by.
+    return _shipped(shipper) if shipper.failure or shipper.standings() else Shipped("", is_done=True)
+
+
+def _shipped(shipper: Shipper) -> Shipped:
     standings = shipper.standings()
     if shipper.failure or not standings:
         raise click.ClickException(shipper.failure or "it was interrupted before anything was sent.")
@@ -105,7 +147,7 @@ def _shown(endpoint: str) -> str:
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _wait_for_a_signal(shipper: Shipper) -> None:
+def _wait_for_a_signal(shipper: Shipper | None) -> None:
     asked = threading.Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -113,5 +155,5 @@ def _wait_for_a_signal(shipper: Shipper) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    while shipper.is_running and not asked.wait(0.5):
+    while (shipper is None or shipper.is_running) and not asked.wait(0.5):
         pass

@@ -162,10 +162,10 @@ class AppServer(_Codex):
         """Start a thread; prompts go to this one from now on."""
         self.thread = self.request("thread/start", cwd=str(home.project))["thread"]["id"]
 
-    def prompt(self) -> str:
-        """Start a turn and return its id."""
-        turn = self.request("turn/start", threadId=self.thread, input=[{"type": "text", "text": PROMPT}])["turn"]
-        return str(turn["id"])
+    def prompt(self, *images: str) -> str:
+        """Start a turn, with *images* as ``data:`` URLs, and return its id."""
+        content = [{"type": "text", "text": PROMPT}, *({"type": "image", "url": image} for image in images)]
+        return str(self.request("turn/start", threadId=self.thread, input=content)["turn"]["id"])
 
     def compact(self) -> None:
         """Have the thread compacted."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FULL_TOKENS: Final = 90_000
 """What a request has cost that leaves no room for the next one, in the lab's window."""
 
+SMALL_TOKENS: Final = 1_000
+"""What a request has cost that is far from any limit: pictures cost a model less than their bytes."""
+
 _LIMIT_S: Final = 10
 
 
@@ -41,12 +44,14 @@ class Model(ModelServer):
 
     Attributes:
         asked: The requests for a response, in the order in which they came.
+        inputs: What each of them brought.
         url: Where it listens, once it is open.
     """
 
     def __init__(self, plan: str) -> None:
-        super().__init__(plan, {**BEHAVIOURS, "held": self._held, "full": _full})
+        super().__init__(plan, {**BEHAVIOURS, "held": self._held, "full": _full, "fits": _fits})
         self.asked: list[Asked] = []
+        self.inputs: list[list[dict[str, Any]]] = []
         self.url = ""
         self._released = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -69,6 +74,7 @@ class Model(ModelServer):
         """Answer, and remember what the request was for."""
         if request.method == "POST" and request.path == "/v1/responses":
             said = json.loads(request.headers.get("x-codex-turn-metadata", "{}"))
+            self.inputs.append(request.json().get("input", []))
             self.asked.append(Asked(time.time_ns(), said.get("turn_id", ""), said.get("request_kind", "")))
         await super().serve(request, answer)
 
@@ -85,6 +91,13 @@ class Model(ModelServer):
 async def _full(task: Task) -> None:
     """Call tools as ``call`` does, and claim that the window is nearly full."""
     await BEHAVIOURS["call"](replace(task, input_tokens=FULL_TOKENS))
+
+
+async def _fits(task: Task) -> None:
+    """Answer if the input has no more bytes than the argument says, and else 413, as a proxy before a model does."""
+    fits = task.input_tokens * 4 <= int(task.argument)
+    task = replace(task, argument="" if fits else "413", input_tokens=SMALL_TOKENS)
+    await BEHAVIOURS["text" if fits else "status"](task)
 
 
 class Models:

@@ -53,7 +53,12 @@ def span_id(process_id: str, turn_id: str, lane: str, first_seq: int) -> str:
 
     The process is in it because each one counts from 1: a turn that is resumed would have the same id once more.
     """
-    return blake2b(f"{process_id}/{turn_id}/{lane}/{first_seq}".encode(), digest_size=8).hexdigest()
+    return span_key(process_id, turn_id, lane, first_seq).hex()
+
+
+def span_key(process_id: str, turn_id: str, lane: str, first_seq: int) -> bytes:
+    """Return the same span id as its 8 bytes."""
+    return blake2b(f"{process_id}/{turn_id}/{lane}/{first_seq}".encode(), digest_size=8).digest()
 
 
 def incoming() -> tuple[str, str] | None:

@@ -96,5 +96,5 @@ def repairs_in(backups: Path, path: str) -> list[tuple[Path, Manifest]]:
 
 
 def now() -> str:
-    """Return the time, to the second, as a name that sorts."""
-    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    """Return the time as a name that sorts; to the microsecond, since an undo takes the last repair first."""
+    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")

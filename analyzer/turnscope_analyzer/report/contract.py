@@ -24,7 +24,7 @@ def render_json(report: Report) -> str:
         "sources": [
             {
                 "kind": source.kind,
-                "path": _unicode(source.path),
+                "path": unicode_text(source.path),
                 "files": source.files,
                 "bytes": source.bytes,
                 "turns": source.turns,
@@ -35,11 +35,11 @@ def render_json(report: Report) -> str:
         "turns": [_turn(verdict) for verdict in sorted(report.turns, key=urgency)],
         "healthy": report.healthy,
         "rejects": [
-            {"file": _unicode(reject.file), "offset": reject.offset, "reason": _unicode(reject.reason)}
+            {"file": unicode_text(reject.file), "offset": reject.offset, "reason": unicode_text(reject.reason)}
             for reject in report.rejects
         ],
         "findings": [_finding(finding) for finding in report.findings],
-        "drops": {_unicode(reason): count for reason, count in report.drops.items()},
+        "drops": {unicode_text(reason): count for reason, count in report.drops.items()},
         "notes": _texts(report.notes),
     }
     return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
@@ -47,51 +47,52 @@ def render_json(report: Report) -> str:
 
 def _turn(verdict: Verdict) -> dict[str, object]:
     return {
-        "turn_id": _unicode(verdict.turn_id),
-        "session_id": _unicode(verdict.session_id),
+        "turn_id": unicode_text(verdict.turn_id),
+        "session_id": unicode_text(verdict.session_id),
         "source": verdict.source,
         "state": verdict.state,
         "cause": verdict.cause,
-        "phase": None if verdict.phase is None else _unicode(verdict.phase),
-        "lane": None if verdict.lane is None else _unicode(verdict.lane),
+        "phase": None if verdict.phase is None else unicode_text(verdict.phase),
+        "lane": None if verdict.lane is None else unicode_text(verdict.lane),
         "phase_since": _instant(verdict.since_ns),
         "age_ms": verdict.age_ms,
         "confidence": verdict.confidence,
         "rule": verdict.rule,
-        "summary": _unicode(verdict.summary),
+        "summary": unicode_text(verdict.summary),
         "cancel": verdict.cancel,
         "evidence": _records(verdict.evidence),
         "counter_evidence": _records(verdict.counter_evidence),
         "findings": [_finding(finding) for finding in verdict.findings],
         "ruled_out": _texts(verdict.ruled_out),
         "not_seen": _texts(verdict.not_seen),
-        "next_step": _unicode(verdict.next_step),
+        "next_step": unicode_text(verdict.next_step),
     }
 
 
 def _records(records: Sequence[Evidence]) -> list[dict[str, object]]:
     return [
-        {"file": _unicode(record.file), "offset": record.offset, "what": _unicode(record.what)} for record in records
+        {"file": unicode_text(record.file), "offset": record.offset, "what": unicode_text(record.what)}
+        for record in records
     ]
 
 
 def _finding(finding: Finding) -> dict[str, object]:
     return {
-        "name": _unicode(finding.name),
-        "file": _unicode(finding.file),
+        "name": unicode_text(finding.name),
+        "file": unicode_text(finding.file),
         "offset": finding.offset,
-        "what": _unicode(finding.what),
+        "what": unicode_text(finding.what),
     }
 
 
 def _texts(texts: Sequence[str]) -> list[str]:
-    return [_unicode(text) for text in texts]
+    return [unicode_text(text) for text in texts]
 
 
 def _instant(at_ns: int | None) -> str | None:
     return None if at_ns is None else iso_instant(at_ns)
 
 
-def _unicode(text: str) -> str:
+def unicode_text(text: str) -> str:
     r"""Return *text* as JSON can hold it: a byte of a file name that is not UTF-8 becomes ``\udc80``, spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 from unicodedata import east_asian_width
@@ -81,6 +83,21 @@ class Style:
         if not self.colour or state not in _TONES:
             return line
         return f"\x1b[1;{_TONES[state]}m{line[:length]}\x1b[0m{line[length:]}"
+
+
+def terminal_style(*, colour: bool) -> Style:
+    """Return the style that fits standard output: its width, and the signs that its encoding has."""
+    width = min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
+    return Style(width, UNICODE if _shows(UNICODE.blocks) else ASCII, colour)
+
+
+def _shows(signs: str) -> bool:
+    """Tell whether standard output's encoding has all *signs*."""
+    try:
+        signs.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def columns(text: str) -> int:

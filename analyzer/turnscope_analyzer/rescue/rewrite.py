@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
@@ -13,7 +13,7 @@ from turnscope_analyzer.rescue.lines import PARSED_BYTES, Part, is_sound, parses
 from turnscope_analyzer.sources.lines import iter_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
     from turnscope_analyzer.repair.writing import Aside
@@ -25,26 +25,47 @@ EDITS: Final = "edits.jsonl"
 BLOCK_BYTES: Final = 256 << 10
 
 
-class Shortening:
-    """The rewriting of the file that *survey* is about."""
+class Change(NamedTuple):
+    """A piece of the old file, and what stands in its place in the new one from ``new_start`` on.
 
-    def __init__(self, survey: Survey) -> None:
-        self._survey = survey
+    ``edit`` is None for an id of the thread, which is not put aside.
+    """
+
+    start: int
+    size_bytes: int
+    new_start: int
+    stands_for: bytes
+    edit: Edit | None
+
+
+class Shortening:
+    """The rewriting of the file that *survey* is about.
+
+    Args:
+        survey: What is taken out.
+        places: Where the old file names its own thread, in order; each name gives way to *new_id*.
+        new_id: As long as the old one.
+    """
+
+    def __init__(self, survey: Survey, places: Sequence[int] = (), new_id: str = "") -> None:
+        self._survey, self._places, self._new_id = survey, places, new_id.encode()
+        self.longest = 0
+        """The bytes of the new file's longest line, once it was checked."""
 
     def make(self, old: BinaryIO, new: BinaryIO, aside: Aside) -> None:
         """Write *new*; the originals go into *aside*."""
         kept: set[bytes] = set()
         listed = bytearray()
         at = 0
-        for edit, out_at, stands_for in self._placed():
-            _copy(old, new, at, edit.start)
-            new.write(stands_for)
-            at = edit.start + edit.size_bytes
-            note = {"at": out_at, "bytes": len(stands_for), "sha256": edit.sha256, "was": edit.size_bytes}
-            listed += orjson.dumps({**note, "what": edit.what}, option=orjson.OPT_APPEND_NEWLINE)
-            if (digest := bytes.fromhex(edit.sha256)) not in kept:
-                kept.add(digest)
-                aside.copy(edit.sha256, old, edit.start, edit.size_bytes)
+        for change in self._changes():
+            _copy(old, new, at, change.start)
+            new.write(change.stands_for)
+            at = change.start + change.size_bytes
+            if change.edit is not None:
+                listed += _note(change, change.edit)
+                if (digest := bytes.fromhex(change.edit.sha256)) not in kept:
+                    kept.add(digest)
+                    aside.copy(change.edit.sha256, old, change.start, change.size_bytes)
         _copy(old, new, at, self._survey.stamp.size_bytes)
         aside.write(EDITS, listed)
 
@@ -57,23 +78,34 @@ class Shortening:
         Raises:
             NotVerifiedError: It is not so.
         """
-        at = out_at = 0
-        for edit, placed_at, stands_for in self._placed():
-            self._hold(old, new, at, edit.start, out_at)
-            new.seek(placed_at)
-            if new.read(len(stands_for)) != stands_for:
-                raise NotVerifiedError(self._survey.path, f"there is no placeholder at byte {placed_at}")
-            at, out_at = edit.start + edit.size_bytes, placed_at + len(stands_for)
-        self._hold(old, new, at, self._survey.stamp.size_bytes, out_at)
+        at = new_at = 0
+        for change in self._changes():
+            self._hold(old, new, at, change.start, new_at)
+            new.seek(change.new_start)
+            if new.read(len(change.stands_for)) != change.stands_for:
+                raise NotVerifiedError(self._survey.path, f"there is no placeholder at byte {change.new_start}")
+            at, new_at = change.start + change.size_bytes, change.new_start + len(change.stands_for)
+        self._hold(old, new, at, self._survey.stamp.size_bytes, new_at)
         self._parse(Path(new.name))
 
-    def _placed(self) -> Iterator[tuple[Edit, int, bytes]]:
-        """Yield each edit with the place of its placeholder in the new file, and the placeholder."""
+    def _changes(self) -> Iterator[Change]:
+        """Yield what changes, in order."""
         shift = 0
-        for edit in self._survey.edits:
+        names = iter(self._places)
+        name = next(names, -1)
+        for edit in chain(self._survey.edits, (None,)):
+            end = edit.start if edit else self._survey.stamp.size_bytes
+            while 0 <= name < end:
+                yield Change(name, len(self._new_id), name + shift, self._new_id, None)
+                name = next(names, -1)
+            if edit is None:
+                return
             stands_for = edit.placeholder
-            yield edit, edit.start + shift, stands_for
+            yield Change(edit.start, edit.size_bytes, edit.start + shift, stands_for, edit)
             shift += len(stands_for) - edit.size_bytes
+            # What is taken out may quote such a name.
+            while 0 <= name < edit.start + edit.size_bytes:
+                name = next(names, -1)
 
     def _hold(self, old: BinaryIO, new: BinaryIO, start: int, end: int, new_start: int) -> None:
         old.seek(start)
@@ -86,12 +118,13 @@ class Shortening:
 
     def _parse(self, new: Path) -> None:
         """Parse every line that has a placeholder, and count all lines."""
-        places = chain((place for _, place, _ in self._placed()), (-1,))
+        places = chain((change.new_start for change in self._changes()), (-1,))
         place = next(places)
         lines = 0
         with new.open("rb", buffering=0) as file:
             for line in iter_lines(new, PARSED_BYTES):
                 lines += 1
+                self.longest = max(self.longest, line.length)
                 edited = False
                 while line.offset <= place < line.offset + line.length:
                     edited, place = True, next(places)
@@ -99,6 +132,12 @@ class Shortening:
                     raise NotVerifiedError(self._survey.path, f"the line at byte {line.offset} does not parse")
         if (lines, place) != (self._survey.lines, -1):
             raise NotVerifiedError(self._survey.path, f"it has {lines} lines instead of {self._survey.lines}")
+
+
+def _note(change: Change, edit: Edit) -> bytes:
+    """Return the line about an edit: where its placeholder stands, and what that stands for."""
+    note = {"at": change.new_start, "bytes": len(change.stands_for), "was": edit.size_bytes}
+    return orjson.dumps({**note, "what": edit.what, "sha256": edit.sha256}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def rebuild(new: BinaryIO, new_bytes: int, aside: Path, old: BinaryIO) -> None:

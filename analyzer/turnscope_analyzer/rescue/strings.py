@@ -207,10 +207,11 @@ class LongStrings:
         word = self._window[self._at - 1 - length : self._at - 1] if length <= _WORD_BYTES else b""
         if frame.is_object and self._last != 0x3A:
             frame.key = word
-        elif frame.is_object and frame.key == b"type":
-            frame.type = word
-        elif length >= LONG_BYTES:
-            yield LongString(start, end, frame.key, frame.type, frame.holds_output())
+        else:
+            if frame.is_object and frame.key == b"type":
+                frame.type = word
+            if length >= LONG_BYTES:
+                yield LongString(start, end, frame.key, frame.type, frame.holds_output())
         self._last = 0x22
 
     def _end_of_string(self) -> int:

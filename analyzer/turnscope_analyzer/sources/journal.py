@@ -24,6 +24,7 @@ from turnscope_analyzer.sources.damage import blanked, fields_of, is_overlong, r
 from turnscope_analyzer.sources.processes import JournalProcess, clock_rows, slot_rows
 from turnscope_analyzer.sources.segments import open_segment, with_text
 from turnscope_analyzer.sources.windows import Text, by_file
+from turnscope_analyzer.steady import SteadyTurns
 from turnscope_analyzer.tables import limits_of
 
 if TYPE_CHECKING:
@@ -88,12 +89,15 @@ class Journals:
         self._now_ns = question.now_ns
         self._load_lives(engine)
         self._load_files(engine, self._stamps(limits_of(question.budgets)))
-        engine.build("core/11_glance")
+        engine.build("core/11_glance", "core/12_stamps")
+        folder = self._cache.folder if alone else None
+        self.settled, self._steady = SettledTurns(folder), SteadyTurns(folder)
+        self.settled.load(engine)
+        self._steady.load(engine)
+        if question.closely != "":
+            self._steady.look(engine, [str(s.text) for s in self.segments], self._marks(engine) * _SEARCH_SHARE)
         if question.closely is not None:
             engine.rows("UPDATE glance SET plain = FALSE WHERE starts_with(turn_id, $1)", [question.closely])
-        engine.build("core/12_stamps")
-        self.settled = SettledTurns(self._cache.folder if alone else None)
-        self.settled.load(engine)
 
     def plain(self, engine: Engine) -> int:
         """Return how many turns plainly went well and are not looked at closely."""
@@ -104,15 +108,15 @@ class Journals:
         """Put the marks of the turns that need a closer look, and are not settled, into ``marks``."""
         engine.build("core/13_windows")
         engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
-        due, *seen = (
-            engine.rows(f"SELECT coalesce(sum(marks), 0) FROM {table}")[0][0]
-            for table in ("windows", "glance_parts", "calm")
-        )
-        total = sum(seen)
+        due = engine.rows("SELECT coalesce(sum(marks), 0) FROM windows")[0][0]
         if not due:
             return
         # Below that share a search for the lines is cheaper than to have all of them parsed once more.
-        lines = self._searched(engine) if due < total * _SEARCH_SHARE else [str(s.text) for s in self.segments]
+        lines = (
+            self._searched(engine)
+            if due < self._marks(engine) * _SEARCH_SHARE
+            else [str(s.text) for s in self.segments]
+        )
         engine.set("mark_lines", lines)
         self._load_clocks(engine)
         engine.append("marks", "adapters/duckdb_marks")
@@ -120,6 +124,13 @@ class Journals:
             self._load_clocks(engine)
             engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
             engine.append("marks", "adapters/duckdb_marks")
+
+    @staticmethod
+    def _marks(engine: Engine) -> int:
+        """Return how many marks there are in all."""
+        return sum(
+            engine.rows(f"SELECT coalesce(sum(marks), 0) FROM {table}")[0][0] for table in ("glance_parts", "calm")
+        )
 
     def _searched(self, engine: Engine) -> list[str]:
         """Write the lines of the turns that need a closer look into a file, and return its name."""
@@ -250,6 +261,7 @@ class Journals:
         self._cache.keep(engine, without=self._mended)
         if not self._strangers:
             self.settled.keep(engine, judgements, self._facts)
+            self._steady.keep(engine)
 
     def _load_files(self, engine: Engine, stamps: Mapping[str, int] = MappingProxyType({})) -> None:
         named = [(str(segment.text), segment.process_id) for segment in self.segments]

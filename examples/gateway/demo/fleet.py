@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -30,11 +32,17 @@ class Server:
         said: What its first line said: where it can be reached.
     """
 
-    def __init__(self, module: str, *arguments: str, log: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        log: IO[str] | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, "--lifetime", str(_LIFETIME_S), *arguments],
             cwd=ROOT,
-            env=ENVIRONMENT,
+            env={**ENVIRONMENT, **environment},
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -71,10 +79,23 @@ class Server:
 
 
 class Fleet:
-    """A model server and the gateways that ask it, all on one *journal*."""
+    """A model server and the gateways that ask it, all on one *journal*.
 
-    def __init__(self, journal: Path, data: Path, budgets: dict[str, tuple[float, float]]) -> None:
-        self.journal, self._data, self._budgets = journal, data, budgets
+    Args:
+        journal: Where the turns are recorded.
+        data: Where the histories are, and the log of the servers.
+        budgets: Phase -> seconds until slow, until stuck.
+        environment: Variables of the gateways beside our own: where telemetry goes, for one.
+    """
+
+    def __init__(
+        self,
+        journal: Path,
+        data: Path,
+        budgets: Mapping[str, tuple[float, float]],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.journal, self._data, self._budgets, self._environment = journal, data, budgets, environment
         self._servers: list[Server] = []
 
     def gateway(self) -> Server:
@@ -85,7 +106,8 @@ class Fleet:
             f"--provider=refusing={self.model.said['refusing_url']}",
             f"--data={self._data}",
             f"--journal={self.journal}",
-            f"--budgets={json.dumps(self._budgets)}",
+            f"--budgets={json.dumps(dict(self._budgets))}",
+            environment=self._environment,
         )
 
     def __enter__(self) -> Self:
@@ -98,8 +120,8 @@ class Fleet:
         for server in reversed(self._servers):
             server.stop()
 
-    def _start(self, module: str, *arguments: str) -> Server:
+    def _start(self, module: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> Server:
         with (self._data / "servers.log").open("a", encoding="utf-8") as log:
-            server = Server(module, *arguments, log=log)
+            server = Server(module, *arguments, log=log, environment=environment)
         self._servers.append(server)
         return server

@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope.errors import ConfigurationError
 from turnscope.metrics.address import Address, address_of, check_free
+from turnscope.reading import headers_in
 from turnscope.ship.settings import is_asked_for, is_off, settings_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from opentelemetry.metrics import MeterProvider
 
     from turnscope.journal import Journal
     from turnscope.metrics.meters import Metrics
     from turnscope.recorder import Recorder
+    from turnscope.ship.shipper import Shipper
     from turnscope.watch import Watch
 
 log = logging.getLogger("turnscope")
@@ -81,6 +85,18 @@ def metrics_of(plan: Plan, recorder: Recorder, journal: Journal, watch: Watch, s
         return {"service": service, "host": os.uname().nodename, "proc": journal.process_id}
 
     return Metrics(plan, lambda: OwnTurns(recorder, journal, watch), header, recorder.shipper)
+
+
+def metrics_beside(journal: Path, address: Address, shipper: Shipper | None) -> Metrics:
+    """Return the metrics of all processes that record into *journal*, to be served at *address*, not yet started."""
+    from turnscope.metrics.beside import JournalTurns  # noqa: PLC0415 -- as above
+    from turnscope.metrics.meters import Metrics  # noqa: PLC0415 -- as above
+
+    def header() -> dict[str, object]:
+        named = [head.get("service") for head in headers_in(journal).values()]
+        return {"service": next((name for name in reversed(named) if name), ""), "host": os.uname().nodename}
+
+    return Metrics(Plan(None, otlp=False, address=address), lambda: JournalTurns(journal), header, shipper)
 
 
 def check_endpoint(address: Address, taken: Address | None = None) -> None:

@@ -48,6 +48,8 @@ class JournalTurns:
         self._snapshot: Snapshot | None = None
         self._drops: dict[str, int] = {}
         self._drops_seen: dict[str, dict[str, int]] = {}
+        self._gone: set[str] = set()
+        self._settled: set[str] = set()
 
     def look(self, tell: Callable[[Iterable[Over]], None]) -> None:
         """Read what was added, by whomever, and judge what is open."""
@@ -81,8 +83,8 @@ class JournalTurns:
 
     def _read(self, tell: Callable[[Iterable[Over]], None]) -> None:
         late: list[Step] = []
-        for count, (segment, step) in enumerate(self._reader.steps(), 1):
-            if step.process_id == segment.process_id:
+        for count, (process_id, step) in enumerate(self._reader.steps(), 1):
+            if step.process_id == process_id:
                 tell(self._ledger.take(step))
             else:
                 late.append(step)  # in the name of a process that is gone: its own marks come first
@@ -117,15 +119,21 @@ class JournalTurns:
 
     def _count_drops(self, *, is_first: bool) -> None:
         drops = dict(self._drops)
-        seen: dict[str, dict[str, int]] = {}
-        for path in self._folder.glob("*.life"):
-            life = _life(path)
+        headers = {segment.process_id: segment.header for segment in self._reader.segments}
+        seen = {process_id: counts for process_id, counts in self._drops_seen.items() if process_id in headers}
+        for process_id in headers.keys() - self._settled:
+            life = _life(self._folder / f"{process_id}.life")
             if life is None:
                 continue
-            before = self._drops_seen.get(path.name, life.drops if is_first else {})
+            before = seen.get(process_id, life.drops if is_first else {})
             for reason, count in life.drops.items():
                 drops[reason] = drops.get(reason, 0) + max(0, count - before.get(reason, 0))
-            seen[path.name] = life.drops
+            seen[process_id] = life.drops
+            if process_id in self._gone:
+                self._settled.add(process_id)  # it was gone before its file was read, which says no more from now on
+        self._settled &= headers.keys()
+        left = headers.keys() - self._settled
+        self._gone = {process_id for process_id in left if fate_of(headers[process_id]) == "killed"}
         self._drops, self._drops_seen = drops, seen
 
     def _taken(self) -> Snapshot:

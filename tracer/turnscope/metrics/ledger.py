@@ -94,6 +94,7 @@ class Ledger:
     def __init__(self) -> None:
         self.turns: dict[tuple[str, str], Followed] = {}
         self._ended: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._owners: dict[str, str] = {}
 
     def take(self, step: Step) -> list[Over]:
         """Take the next mark; return what is over with it. A mark that was there before changes nothing."""
@@ -104,7 +105,7 @@ class Ledger:
         turn = self.turns.get(key)
         if turn is None:
             turn = self.turns[key] = Followed(step.turn, step.process_id, step.session, trace_id_of(step.turn))
-        if step.phase == "accepted" or step.attrs.get("resumed") is True:
+        if _begins(step):
             self._begin(turn, step)
         turn.last[step.lane] = step.seq
         over = [] if turn.is_counted else list(_reach(turn, step))
@@ -146,12 +147,13 @@ class Ledger:
             return step.seq > turn.last.get(step.lane, 0)
         ended = self._ended.get(key)
         # After its end only a new beginning under the same id counts: what a client or a stop does then is no wait.
-        return ended is None or (step.seq > ended and step.attrs.get("resumed") is True)
+        return ended is None or (step.seq > ended and _begins(step))
 
     def _begin(self, turn: Followed, step: Step) -> None:
-        for other in [other for other in self.turns.values() if other.id == turn.id and other is not turn]:
-            if other.first_seq:
-                self.forget(other)  # it goes on here
+        before = self.turns.get((self._owners.get(turn.id, ""), turn.id))
+        if before is not None and before is not turn:
+            self.forget(before)  # it goes on here
+        self._owners[turn.id] = turn.process_id
         turn.first_seq, turn.began_ns = step.seq, step.mono_ns
         turn.session = step.session
         trace = step.attrs.get("trace")
@@ -160,9 +162,15 @@ class Ledger:
 
     def _forget(self, key: tuple[str, str], seq: int) -> None:
         self.turns.pop(key, None)
+        if self._owners.get(key[1]) == key[0]:
+            del self._owners[key[1]]
         self._ended[key] = seq
         while len(self._ended) > _RECENT:
             self._ended.popitem(last=False)
+
+
+def _begins(step: Step) -> bool:
+    return step.phase == "accepted" or step.attrs.get("resumed") is True
 
 
 def _reach(turn: Followed, step: Step) -> Iterator[Over]:

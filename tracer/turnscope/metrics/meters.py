@@ -52,6 +52,7 @@ class Metrics:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         self._pipeline: Pipeline | None = None
+        self._instruments: Instruments | None = None
 
     @property
     def address(self) -> Address | None:
@@ -59,13 +60,12 @@ class Metrics:
         return None if self._pipeline is None else self._pipeline.address
 
     def start(self) -> None:
-        """Begin. What cannot be had any more is said, and the turns go on without."""
+        """Begin. What cannot be had after all is said, and the turns go on without."""
         try:
             self._begin(self._plan)
-        except OSError as error:  # it was free a moment ago
-            log.warning("metrics cannot be served at %s: %s", self._plan.address, error)
-            if self._plan.otlp:
-                self._begin(self._plan._replace(address=None))
+        except Exception as error:
+            log.warning("there are no metrics: %s: %s; the journal goes on", type(error).__name__, error)
+            log.debug("metrics could not begin", exc_info=True)
 
     def pulse(self) -> None:
         """Begin anew in a forked child, on the thread that keeps its journal."""
@@ -73,6 +73,8 @@ class Metrics:
             return
         self._pid = os.getpid()
         self._ending = threading.Event()
+        if self._instruments is not None:
+            self._instruments.source = self._instruments.shipper = None
         if self._plan.address is not None:
             log.info(
                 "the metrics of a forked child are not served at %s; turnscope ship serves them", self._plan.address
@@ -97,12 +99,13 @@ class Metrics:
         # Not at the top: this loads the SDK, which a gateway without metrics does not need.
         from turnscope.metrics.instruments import instruments_of  # noqa: PLC0415
         from turnscope.metrics.pipeline import Pipeline  # noqa: PLC0415
-        from turnscope.ship.spans import resource_of  # noqa: PLC0415
+        from turnscope.ship.resources import resource_of  # noqa: PLC0415
 
         self._pipeline = None if plan.provider is not None else Pipeline(plan, resource_of(self._header()))
         provider = plan.provider if self._pipeline is None else self._pipeline.provider
         assert provider is not None
         instruments, source = instruments_of(provider), self._make_source()
+        self._instruments = instruments
         instruments.source, instruments.shipper = source, self._shipper
         self._thread = threading.Thread(target=self._run, args=(instruments, source), name=THREAD, daemon=True)
         self._thread.start()

@@ -32,12 +32,23 @@ class Pipeline:
 
     Raises:
         OSError: Nobody can listen at the address.
+        ValueError: The SDK cannot work with a variable of the environment. Nothing is left behind.
     """
 
     def __init__(self, plan: Plan, resource: Resource) -> None:
-        readers: list[MetricReader] = []
         self._endpoint: Endpoint | None = None
         self.address: Address | None = None
+        self._readers: list[MetricReader] = []
+        try:
+            self.provider = self._provider(plan, resource)
+        except Exception:
+            self.close_endpoint()
+            for reader in self._readers:
+                reader.shutdown(timeout_millis=0)  # or it would run on for nothing
+            raise
+
+    def _provider(self, plan: Plan, resource: Resource) -> MeterProvider:
+        exporter = _otlp_exporter() if plan.otlp else None
         if plan.address is not None:
             # Imported here, as each of them is for who asks for it.
             from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
@@ -46,10 +57,10 @@ class Pipeline:
 
             self._endpoint = Endpoint(plan.address)
             self.address = self._endpoint.address
-            readers.append(PrometheusMetricReader(registry=self._endpoint.registry))
-        if plan.otlp:
-            readers.append(PeriodicExportingMetricReader(_otlp_exporter()))
-        self.provider = MeterProvider(readers, resource=resource, shutdown_on_exit=False)
+            self._readers.append(PrometheusMetricReader(scope_info_enabled=False, registry=self._endpoint.registry))
+        if exporter is not None:
+            self._readers.append(PeriodicExportingMetricReader(exporter))
+        return MeterProvider(self._readers, resource=resource, shutdown_on_exit=False)
 
     def close_endpoint(self) -> None:
         """Give the port back."""

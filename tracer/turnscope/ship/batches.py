@@ -15,12 +15,13 @@ from turnscope.ship.reader import Reader
 from turnscope.ship.story import Step, Story
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from turnscope.ship.cursor import Cursor
     from turnscope.ship.story import Closed, Episode
 
-_YIELD_STEPS: Final = 32
+_YIELD_STEPS: Final = 128
 
 Header = dict[str, object]
 
@@ -28,13 +29,13 @@ Header = dict[str, object]
 class Maker(Protocol):
     """Makes the items of one signal."""
 
-    def reached(self, episode: Episode, step: Step, closed: list[Closed], header: Header) -> list[Any]:
+    def reached(self, episode: Episode, step: Step, closed: Sequence[Closed], header: Header) -> Sequence[Any]:
         """Return what is sent because of a mark, and of the lanes that ended with it."""
 
-    def lost(self, episode: Episode, closed: list[Closed], header: Header, horizon_ns: int) -> list[Any]:
+    def lost(self, episode: Episode, closed: Sequence[Closed], header: Header, horizon_ns: int) -> Sequence[Any]:
         """Return what is sent of a turn whose process is gone."""
 
-    def alive(self, episodes: list[Episode], header: Header, folder: Path) -> list[Any]:
+    def alive(self, episodes: list[Episode], header: Header, folder: Path) -> Sequence[Any]:
         """Return what is sent now and then of the turns that a process has open."""
 
 
@@ -74,8 +75,8 @@ class Batches:
         needed = self.story.processes()
         self._headers = {name: header for name, header in self._headers.items() if name in needed}
         self._headers |= {segment.process_id: segment.header for segment in self.reader.segments}
-        for count, (segment, step) in enumerate(self.reader.steps(), 1):
-            if step.process_id == segment.process_id:
+        for count, (process_id, step) in enumerate(self.reader.steps(), 1):
+            if step.process_id == process_id:
                 items += self._take(step)
             else:
                 # Written in the name of a process that is gone: its own marks come first, wherever they stand.
@@ -83,17 +84,18 @@ class Batches:
             if len(items) >= limit:
                 return True
             if not count % _YIELD_STEPS:
-                time.sleep(0)  # a gateway's thread that waits for the interpreter gets it now, not after 5 ms
+                time.sleep(0)  # a gateway's thread that waits for the interpreter gets it after 1 ms, not after 5
         return False
 
-    def _take(self, step: Step) -> list[Any]:
+    def _take(self, step: Step) -> Sequence[Any]:
         taken = self.story.take(step)
         if taken is None:
-            return []
+            return ()
         episode, closed = taken
-        return self._maker.reached(episode, step, closed, self._header(step.process_id))
+        process_id = step.process_id
+        return self._maker.reached(episode, step, closed, self._headers.get(process_id) or {"proc": process_id})
 
-    def _lose(self, episode: Episode, horizon_ns: int) -> list[Any]:
+    def _lose(self, episode: Episode, horizon_ns: int) -> Sequence[Any]:
         closed = self.story.lose(episode, horizon_ns)
         return self._maker.lost(episode, closed, self._header(episode.process_id), horizon_ns)
 

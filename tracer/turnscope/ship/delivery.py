@@ -36,7 +36,7 @@ _IDLE_S: Final = 1.0
 class Pace(NamedTuple):
     """How much is sent at once, and how long is waited; seconds."""
 
-    batch: int = 128
+    batch: int = 512
     every_s: float = 1.0
     first_wait_s: float = 1.0
     longest_wait_s: float = 30.0

@@ -72,6 +72,10 @@ NOT_SENT: Final = frozenset({"slot", "trace", "parent"})
 """Attributes of a mark that mean something in the journal only, or that the span itself says."""
 
 
+_SENT_AS: Final = GIVEN | OWN | dict.fromkeys(NOT_SENT, "")
+_LOWEST: Final = -(2**63)
+
+
 def names_of(generation: Generation) -> dict[str, str]:
     """Return fact -> name in one generation."""
     return {name.fact: name.first if generation == 1 else name.second for name in NAMES}
@@ -84,13 +88,13 @@ def generation_in(environment: Mapping[str, str]) -> Generation:
 
 def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | bool]:
     """Return the attributes of a mark under their names of OpenTelemetry; others go under ``turnscope.attr.``."""
-    return {
-        OWN.get(name) or GIVEN.get(name) or f"turnscope.attr.{name}": value if _fits(value) else str(value)
-        for name, value in attrs.items()
-        if name not in NOT_SENT and isinstance(value, (str, int, float, bool))
-    }
-
-
-def _fits(value: object) -> bool:
-    """Tell whether a value has room in an attribute: the journal has unsigned integers of 64 bits, too."""
-    return not isinstance(value, int) or -(2**63) <= value < 2**63
+    sent: dict[str, str | int | float | bool] = {}
+    for name, value in attrs.items():
+        known = _SENT_AS.get(name)
+        if known is None:
+            known = f"turnscope.attr.{name}"
+        if known and isinstance(value, (str, int, float)):
+            # The journal has unsigned integers of 64 bits, too; an attribute has no room for them.
+            fits = value.__class__ is not int or _LOWEST <= value < -_LOWEST
+            sent[known] = value if fits else str(value)
+    return sent

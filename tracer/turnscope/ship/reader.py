@@ -10,14 +10,15 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope.errors import JournalFormatError
-from turnscope.reading import RawMark, read_header
+from turnscope.reading import read_header
 from turnscope.segment import LONGEST_LINE
-from turnscope.ship.story import Step, step_of
+from turnscope.ship.story import step_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from turnscope.ship.story import Step
 
 _BLOCK_BYTES: Final = 4 * LONGEST_LINE
 _NOTE_START: Final = b'{"turnscope":'
@@ -83,30 +84,33 @@ class Reader:
         self.segments = sorted(found, key=lambda segment: (segment.began_ns, segment.name))
         self._count_missed()
 
-    def steps(self) -> Iterator[tuple[Segment, Step]]:
-        """Yield the marks that were added since; `at` is already behind the one that was yielded last."""
+    def steps(self) -> Iterator[tuple[str, Step]]:
+        """Yield the marks that were added since, each with the process that fills its segment.
+
+        `at` is already behind the one that was yielded last.
+        """
         for segment in self.segments:
             # Gone or not ours to read: what becomes of it is seen the next time.
             with suppress(OSError):
                 yield from self._steps_in(segment)
 
-    def _steps_in(self, segment: Segment) -> Iterator[tuple[Segment, Step]]:
-        name = segment.name
+    def _steps_in(self, segment: Segment) -> Iterator[tuple[str, Step]]:
+        name, process_id = segment.name, segment.process_id
         fd = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
         try:
             while block := self._block(fd, self.at.get(name, 0)):
-                start = self.at.get(name, 0)
-                offset = 0
-                while (end := block.find(b"\n", offset)) >= 0:
-                    line, place = block[offset:end], start + offset
-                    offset = end + 1
-                    self.at[name] = start + offset
-                    step = self._step(line, place)
+                place = self.at.get(name, 0)
+                *lines, rest = block.split(b"\n")
+                for line in lines:
+                    self.at[name] = place = place + len(line) + 1
+                    step = step_in(line)
                     if step is not None:
-                        yield segment, step
-                if not offset:
+                        yield process_id, step
+                    elif not line.startswith(_NOTE_START):
+                        self.damaged += 1
+                if rest:
                     # A line that is longer than any of ours: pass over it as it comes.
-                    self.at[name] = start + len(block)
+                    self.at[name] = place + len(rest)
         finally:
             os.close(fd)
 
@@ -118,19 +122,6 @@ class Reader:
         text = os.pread(fd, _BLOCK_BYTES, at).partition(b"\0")[0]
         whole = text.rfind(b"\n") + 1
         return text[:whole] if whole or len(text) <= LONGEST_LINE else text
-
-    def _step(self, line: bytes, place: int) -> Step | None:
-        if line.startswith(_NOTE_START):
-            return None
-        try:
-            step = step_of(RawMark(place, line).fields())
-        except JournalFormatError:
-            step = None
-        # What no encoding of a span has room for would have the whole batch refused.
-        if step is None or not all(type(n) is int and 0 <= n < 2**63 for n in (step.wall_ns, step.mono_ns, step.seq)):
-            self.damaged += 1
-            return None
-        return step
 
     def _count_missed(self) -> None:
         there = {segment.process_id for segment in self.segments}

@@ -144,8 +144,8 @@ class Shipper:
         # Not at the top: this loads the exporters, which takes a quarter of a second and belongs on this thread.
         from turnscope.ship.makers import maker_for, outlet_for  # noqa: PLC0415
 
-        outlet = outlet_for(signal, self._exporter)
-        return Delivery(self._journal, signal, maker_for(signal), outlet, pace=self._pace, patience_s=self._patience_s)
+        outlet, maker = outlet_for(signal, self._exporter), maker_for(signal, self._exporter)
+        return Delivery(self._journal, signal, maker, outlet, pace=self._pace, patience_s=self._patience_s)
 
     def _has_lock(self) -> bool:
         """Take the journal's lock; wait for it, unless this is for once. False when it was not to be had."""

@@ -1,32 +1,29 @@
-"""Makes spans of what has ended: the turn, its requests and tools by the GenAI conventions, and their phases below.
+"""Says which spans there are of what has ended: the turn, its requests and tools by the GenAI conventions, and phases.
 
-Ids follow from the journal alone, so that the same turn gives the same spans whoever sends them, and whenever.
+Ids follow from the journal alone, so that the same turn gives the same spans whoever sends them, and whenever. What a
+span is written as is up to a writer: an object of the SDK, or the bytes that go over the wire.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
-from turnscope._otel import span_id
+from turnscope._otel import span_key
 from turnscope.phases import PHASE, lane_kind
-from turnscope.process import VERSION
 from turnscope.ship.names import LANE, OPEN_AT_END, OUTCOME, TURN_ID, attributes_of, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from turnscope.ship.names import Generation
     from turnscope.ship.story import Closed, Episode, Step
 
-SCOPE: Final = InstrumentationScope("turnscope", VERSION)
+R_contra = TypeVar("R_contra", contravariant=True)
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+T = TypeVar("T")
 
-_SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 _OWN: Final = {
     "hydration": "turnscope.hydration",
     "compaction": "turnscope.compaction",
@@ -37,158 +34,183 @@ _OWN: Final = {
 }
 """Spans of lanes that the conventions have none for."""
 
+_ODD: Final = 0x9E3779B97F4A7C15
+_MASK: Final = 2**64 - 1
 _QUEUE_WAIT: Final = "turnscope.queue.wait"
 _FAILS: Final = frozenset({"failed", "interrupted", "upstream_failed", "hydration_failed", "compaction_failed"})
 _OUTCOMES: Final = {"upstream_completed": "completed", "upstream_failed": "failed"}
 
+lane_key: Final = functools.lru_cache(maxsize=512)(span_key)
+"""`span_key` for what is asked for again and again: the id of a lane, and of the turn above it."""
 
-class Spans:
-    """Makes the spans of lanes that have ended, by one generation of the conventions."""
 
-    def __init__(self, generation: Generation) -> None:
+class Writer(Protocol[R_contra, T_co]):
+    """Writes spans. Ids of traces are 32 hex digits, those of spans 8 bytes; attributes are strings and numbers."""
+
+    def lane(
+        self,
+        resource: R_contra,
+        trace_id: str,
+        name: str,
+        *,
+        span: bytes,
+        parent: bytes,
+        start_ns: int,
+        end_ns: int,
+        attributes: Mapping[str, Any],
+        steps: Sequence[Step],
+        error: str,
+        is_client: bool,
+    ) -> T_co:
+        """Return the span of a lane.
+
+        Args:
+            resource: What it is of.
+            trace_id: The turn's trace.
+            name: Its name.
+            span: Its id.
+            parent: The id of the span above it, empty where there is none.
+            start_ns: When it began, wall clock.
+            end_ns: When it ended.
+            attributes: Its attributes.
+            steps: Marks that are its events.
+            error: Why it failed; empty: it did not.
+            is_client: Whether its kind is CLIENT, and not INTERNAL.
+        """
+
+    def phases(
+        self, resource: R_contra, trace_id: str, *, parent: bytes, attributes: Mapping[str, Any]
+    ) -> Callable[[str, bytes, int, int], T_co]:
+        """Return what writes the spans of one lane's phases, by name, id, begin and end."""
+
+
+class Spans(Generic[R, T]):
+    """Makes the spans of lanes that have ended, by one generation of the conventions, as *writer* writes them."""
+
+    def __init__(self, generation: Generation, writer: Writer[R, T]) -> None:
         self._names = names_of(generation)
+        self._writer = writer
 
-    def of(self, closed: Closed, resource: Resource) -> Iterator[ReadableSpan]:
-        """Yield the span of a lane and those of its phases."""
+    def of(self, closed: Closed, resource: R) -> list[T]:
+        """Return the span of a lane and those of its phases."""
         if closed.lane == "turn" and not closed.episode.first_seq:
-            return  # another process has the turn itself
-        own = self._lane(closed, resource)
-        yield own
-        yield from self._phases(closed, own, resource)
+            return []  # another process has the turn itself
+        own = lane_id(closed)
+        made = [self._lane(closed, own, resource)]
+        if len(closed.steps) > 1:
+            self._add_phases(made, closed, own, resource)
+        return made
 
-    def _lane(self, closed: Closed, resource: Resource) -> ReadableSpan:
-        episode, kind = closed.episode, lane_kind(closed.lane)
-        attributes, name = self._attributes(closed, kind), self._name(closed, kind)
+    def _lane(self, closed: Closed, own: bytes, resource: R) -> T:
+        episode, kind, steps = closed.episode, lane_kind(closed.lane), closed.steps
+        attributes = self._attributes(closed, kind)
         error = _error_of(closed)
         if error:
             attributes["error.type"] = error
-        failed = closed.how == "lost" or (bool(error) and error != "cancelled")
-        steps = closed.steps[1:] if closed.lane != "turn" else closed.steps
-        return _span(
-            episode,
-            name,
-            span=lane_id(closed),
+        return self._writer.lane(
+            resource,
+            episode.trace_id,
+            self._name(steps[0], kind),
+            span=own,
             parent=_parent_id(closed, kind),
-            start_ns=closed.steps[0].wall_ns,
-            end_ns=_end_ns(closed.steps[0], closed.end, closed.end_ns),
+            start_ns=steps[0].wall_ns,
+            end_ns=_end_ns(steps[0], closed.end, closed.end_ns),
             attributes=attributes,
-            events=[Event(PHASE[step.phase].otel_name, attributes_of(step.attrs), step.wall_ns) for step in steps],
-            status=Status(StatusCode.ERROR, error or None) if failed else Status(StatusCode.UNSET),
-            kind=SpanKind.CLIENT if kind == "upstream" else SpanKind.INTERNAL,
-            resource=resource,
+            steps=steps if kind == "turn" else steps[1:],
+            error="" if error == "cancelled" and closed.how != "lost" else error,
+            is_client=kind == "upstream",
         )
 
-    def _phases(self, closed: Closed, own: ReadableSpan, resource: Resource) -> Iterator[ReadableSpan]:
-        """Yield a span for each phase of a lane with several; one alone is the lane itself."""
-        steps = closed.steps
-        # A turn is in `started` until it ends: that is the turn's own span.
-        shown = [step for step in steps if step.phase != "started"] if closed.lane == "turn" else steps
-        if len(steps) < 2:
-            return
-        until = dict(zip([step.seq for step in steps], [*steps[1:], closed.end], strict=True))
-        for step in shown:
-            end = until[step.seq]
-            name = _QUEUE_WAIT if step.phase == "queued" else PHASE[step.phase].otel_name
-            # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
-            said = (closed.episode.turn, closed.lane, step.session or closed.episode.session)
-            attributes = dict(zip((TURN_ID, LANE, self._names["session"]), said, strict=True))
-            yield _span(
-                closed.episode,
-                name,
-                span=span_id(step.process_id, step.turn, f"{step.lane}/{step.phase}", step.seq),
-                parent=f"{own.context.span_id:016x}",
-                start_ns=step.wall_ns,
-                end_ns=_end_ns(step, end, closed.end_ns),
-                attributes=attributes,
-                events=[],
-                status=Status(StatusCode.UNSET),
-                kind=SpanKind.INTERNAL,
-                resource=resource,
-            )
+    def _add_phases(self, made: list[T], closed: Closed, own: bytes, resource: R) -> None:
+        """Add a span for each phase of a lane with several; one alone is the lane itself."""
+        episode, lane, steps, _, end_ns, _ = closed
+        above = int.from_bytes(own, "big")
+        # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
+        session = steps[0].session or episode.session
+        attributes = {LANE: lane, TURN_ID: episode.turn, self._names["session"]: session}
+        write = self._writer.phases(resource, episode.trace_id, parent=own, attributes=attributes)
+        for step, end in zip(steps, [*steps[1:], closed.end], strict=True):
+            phase, start_ns = step.phase, step.wall_ns
+            # A turn is in `started` until it ends: that is the turn's own span.
+            if phase == "started" and lane == "turn":
+                continue
+            name = _QUEUE_WAIT if phase == "queued" else PHASE[phase].otel_name
+            # Another hash of each would cost a fifth of a phase. Odd by odd is never 0, and never twice the same.
+            span = (above ^ ((2 * step.seq + 1) * _ODD & _MASK)).to_bytes(8, "big")
+            made.append(write(name, span, start_ns, _end_ns(step, end, end_ns)))
 
-    def _name(self, closed: Closed, kind: str) -> str:
-        first = closed.steps[0].attrs
+    def _name(self, first: Step, kind: str) -> str:
         if kind == "turn":
             return self._names["turn"]
         if kind == "upstream":
-            return f"{self._names['request']} {first.get('model') or ''}".rstrip()
+            return f"{self._names['request']} {first.attrs.get('model') or ''}".rstrip()
         if kind == "tool":
-            return f"{self._names['tool']} {first.get('name') or ''}".rstrip()
-        return _OWN.get(kind, f"turnscope.{kind}")
+            return f"{self._names['tool']} {first.attrs.get('name') or ''}".rstrip()
+        return _OWN.get(kind) or f"turnscope.{kind}"
 
     def _attributes(self, closed: Closed, kind: str) -> dict[str, Any]:
-        names, episode = self._names, closed.episode
-        attributes: dict[str, Any] = {TURN_ID: episode.turn, LANE: closed.lane}
+        names, episode, end = self._names, closed.episode, closed.end
+        attributes = attributes_of(closed.steps[0].attrs)
+        if end is not None and end.attrs and end.lane == closed.lane:
+            attributes |= attributes_of(end.attrs)
+        attributes[TURN_ID], attributes[LANE] = episode.turn, closed.lane
         if episode.session:
-            attributes |= dict.fromkeys((names["conversation"], names["session"]), episode.session)
-        for step in (closed.steps[0], closed.end):
-            if step is not None and step.lane == closed.lane:
-                attributes |= attributes_of(step.attrs)
+            attributes[names["conversation"]] = attributes[names["session"]] = episode.session
+        if kind == "upstream":
+            attributes[names["operation"]] = names["request"]
+            self._add_of_request(attributes, closed)
+        elif kind == "tool":
+            attributes[names["operation"]] = names["tool"]
+            attributes[names["call_id"]] = closed.lane.partition(":")[2]
+        elif kind == "turn":
+            attributes[names["operation"]] = names["turn"]
+            attributes[OUTCOME] = "interrupted" if end is None else end.phase
         if kind != "tool":
             # On other lanes a name is that of a queue or a client, and no tool's.
             attributes.pop(names["tool_name"], None)
-        if kind in {"turn", "upstream", "tool"}:
-            attributes[names["operation"]] = names[{"upstream": "request"}.get(kind, kind)]
-        if kind == "turn":
-            attributes[OUTCOME] = "interrupted" if closed.end is None else closed.end.phase
-        elif closed.how != "ended":
+        if kind != "turn" and closed.how != "ended":
             attributes[OPEN_AT_END] = True
         if closed.how == "lost":
             attributes["turnscope.turn.recovered"] = True
-        if kind == "tool":
-            attributes[names["call_id"]] = closed.lane.partition(":")[2]
-        if kind == "upstream":
-            attributes |= self._of_request(closed)
         return attributes
 
-    def _of_request(self, closed: Closed) -> dict[str, Any]:
-        said: dict[str, Any] = {}
-        sent = closed.steps[0]
-        first = next((step for step in closed.steps if step.phase in {"first_event", "first_item"}), None)
-        if first is not None:
-            said[self._names["first_chunk"]] = max(0, first.mono_ns - sent.mono_ns) / 1e9
-        answered = next((step for step in closed.steps if "status" in step.attrs), None)
-        if answered is not None and isinstance(answered.attrs["status"], int):
-            said["http.response.status_code"] = answered.attrs["status"]
+    def _add_of_request(self, attributes: dict[str, Any], closed: Closed) -> None:
+        steps = closed.steps
+        for step in steps:
+            if step.phase in {"first_event", "first_item"}:
+                attributes[self._names["first_chunk"]] = max(0, step.mono_ns - steps[0].mono_ns) / 1e9
+                break
+        for step in steps:
+            if "status" in step.attrs:
+                status = step.attrs["status"]
+                if isinstance(status, int):
+                    attributes |= attributes_of({"status": status})
+                break
         ended = _OUTCOMES.get("" if closed.end is None else closed.end.phase)
         if ended and self._names["response_status"]:
-            said[self._names["response_status"]] = ended
-        return said
+            attributes[self._names["response_status"]] = ended
 
 
-def lane_id(closed: Closed) -> str:
+def lane_id(closed: Closed) -> bytes:
     """Return the id of the span of a lane, the one that spans of other instrumentation name as their parent."""
-    first = closed.episode.first_seq if closed.lane == "turn" else closed.steps[0].seq
-    return span_id(closed.episode.process_id, closed.episode.turn, closed.lane, first)
+    episode = closed.episode
+    if closed.lane == "turn":
+        return lane_key(episode.process_id, episode.turn, "turn", episode.first_seq)
+    return span_key(episode.process_id, episode.turn, closed.lane, closed.steps[0].seq)
 
 
-def turn_span_id(episode: Episode) -> str:
-    """Return the id of the turn's span, "" where nobody knows it."""
-    return span_id(episode.owner, episode.turn, "turn", episode.owner_seq) if episode.owner else ""
+def turn_span_id(episode: Episode) -> bytes:
+    """Return the id of the turn's span, empty where nobody knows it."""
+    return lane_key(episode.owner, episode.turn, "turn", episode.owner_seq) if episode.owner else b""
 
 
-def resource_of(header: Mapping[str, object]) -> Resource:
-    """Return the resource of the process that wrote *header*; what it does not say comes from the environment."""
-    said = {
-        "service.name": header.get("service"),
-        "service.instance.id": header.get("proc"),
-        "host.name": header.get("host"),
-    }
-    return _resource(tuple((name, value) for name, value in said.items() if isinstance(value, str) and value))
-
-
-@functools.lru_cache(maxsize=256)
-def _resource(said: tuple[tuple[str, str], ...]) -> Resource:
-    return Resource.create(dict(said))
-
-
-def _parent_id(closed: Closed, kind: str) -> str:
+def _parent_id(closed: Closed, kind: str) -> bytes:
     episode = closed.episode
     if kind == "turn":
-        return episode.parent_id
+        return bytes.fromhex(episode.parent_id)
     compaction = episode.lanes.get("compaction")
     if kind == "upstream" and compaction and closed.steps[0].attrs.get("purpose") == "compaction":
-        return span_id(episode.process_id, episode.turn, "compaction", compaction[0].seq)
+        return lane_key(episode.process_id, episode.turn, "compaction", compaction[0].seq)
     return turn_span_id(episode)
 
 
@@ -208,23 +230,11 @@ def _error_of(closed: Closed) -> str:
 
 def _end_ns(first: Step, end: Step | None, end_ns: int) -> int:
     """Return when a span ends; a wall clock that was set back in between does not end it before it began."""
-    until = end_ns if end is None else end.wall_ns
-    if until < first.wall_ns and end is not None and end.process_id == first.process_id:
-        return first.wall_ns + max(0, end.mono_ns - first.mono_ns)
-    return max(first.wall_ns, until)
-
-
-def _span(
-    episode: Episode, name: str, *, span: str, parent: str, start_ns: int, end_ns: int, **more: Any
-) -> ReadableSpan:
-    trace = int(episode.trace_id, 16)
-    above = SpanContext(trace, int(parent, 16), is_remote=False, trace_flags=_SAMPLED) if parent else None
-    return ReadableSpan(
-        name,
-        SpanContext(trace, int(span, 16), is_remote=False, trace_flags=_SAMPLED),
-        parent=above,
-        start_time=start_ns,
-        end_time=end_ns,
-        instrumentation_scope=SCOPE,
-        **more,
-    )
+    start_ns = first.wall_ns
+    if end is None:
+        return max(start_ns, end_ns)
+    until_ns = end.wall_ns
+    if until_ns < start_ns:
+        is_known = end.process_id == first.process_id
+        return start_ns + max(0, end.mono_ns - first.mono_ns) if is_known else start_ns
+    return until_ns

@@ -6,19 +6,24 @@ so that reading goes on after a restart where it stood.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import orjson
 
 from turnscope.phases import PHASE, lane_kind
 from turnscope.turn import trace_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
 How = Literal["ended", "cut", "lost"]
 """``cut``: its turn ended around it. ``lost``: its process is gone."""
 
+_ID: Final = re.compile("(?!0+$)[0-9a-fA-F]+")
 _RECENT: Final = 4096
 _MOST_STEPS: Final = 128
 _BESIDE: Final = frozenset({"renderer", "cancel"})
@@ -39,11 +44,28 @@ class Step(NamedTuple):
     attrs: dict[str, Any]
 
 
-def step_of(fields: Mapping[str, Any]) -> Step:
-    """Return the mark with these *fields*, which were checked."""
-    attrs = fields.get("attrs")
-    keys = ("turn", "session", "lane", "phase", "t", "m", "seq", "proc")
-    return Step._make([*(fields[key] for key in keys), attrs if isinstance(attrs, dict) else {}])
+_FIELDS: Final = itemgetter("turn", "session", "lane", "phase", "t", "m", "seq", "proc")
+_HIGHEST: Final = 2**63 - 1
+
+
+def step_in(line: bytes) -> Step | None:
+    """Return the mark that stands on *line*; None when it is none, or when no span has room for its numbers."""
+    try:
+        found = orjson.loads(line)
+        fields = _FIELDS(found)
+    except (ValueError, KeyError, TypeError):
+        return None
+    turn, session, lane, phase, wall_ns, mono_ns, seq, process_id = fields
+    if not (
+        (turn.__class__ is str is session.__class__ is lane.__class__ is phase.__class__ is process_id.__class__)
+        and (wall_ns.__class__ is int is mono_ns.__class__ is seq.__class__)
+    ):
+        return None
+    # What no encoding of a span has room for would have the whole batch refused.
+    if not (0 <= wall_ns <= _HIGHEST and 0 <= mono_ns <= _HIGHEST and 0 <= seq <= _HIGHEST):
+        return None
+    attrs = found.get("attrs")
+    return tuple.__new__(Step, (*fields, attrs if attrs.__class__ is dict else {}))
 
 
 @dataclass(slots=True)
@@ -95,24 +117,26 @@ class Story:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, step: Step) -> tuple[Episode, list[Closed]] | None:
+    def take(self, step: Step) -> tuple[Episode, Sequence[Closed]] | None:
         """Take the next mark.
 
         Returns:
             The turn that it belongs to, and the lanes that end with it, parents last; None when it was there before.
         """
-        key = (step.process_id, step.turn)
+        turn, _, lane, phase, _, _, seq, process_id, attrs = step
+        key = (process_id, turn)
         episode = self._open.get(key) or self._recent.get(key)
-        if episode is not None and step.seq <= episode.last.get(step.lane, 0):
+        if episode is not None and seq <= episode.last.get(lane, 0):
             return None
-        begins = step.phase == "accepted" or step.attrs.get("resumed") is True
+        begins = phase == "accepted" or (bool(attrs) and attrs.get("resumed") is True)
         if episode is None or (begins and episode.has_ended):
             episode = self._new(step, begins=begins)
-        if begins and step.lane == "turn":
+        if begins and lane == "turn":
             self._begin(episode, step)
-        episode.last[step.lane] = step.seq
-        closed = list(_reach(episode, step))
-        self._file(key, episode)
+        episode.last[lane] = seq
+        closed = _reach(episode, step)
+        if not episode.lanes or key not in self._open:
+            self._file(key, episode)
         return episode, closed
 
     def open_of(self, process_id: str) -> list[Episode]:
@@ -180,43 +204,51 @@ class Story:
             self._recent.popitem(last=False)
 
 
-def _reach(episode: Episode, step: Step) -> Iterator[Closed]:
-    phase = PHASE.get(step.phase)
-    if phase is None or (step.lane == "turn" and episode.has_ended):
-        return
-    yield from _continue(episode, step)
+def _reach(episode: Episode, step: Step) -> Sequence[Closed]:
+    """Return what ends with a mark, parents last."""
+    phase, lane = PHASE.get(step.phase), step.lane
+    if phase is None or (lane == "turn" and episode.has_ended):
+        return ()
+    closed = () if episode.result is None else _continue(episode, step)
     if not phase.terminal:
-        steps = episode.lanes.setdefault(step.lane, [])
-        if len(steps) < _MOST_STEPS:
+        steps = episode.lanes.get(lane)
+        if steps is None:
+            episode.lanes[lane] = [step]
+        elif len(steps) < _MOST_STEPS:
             steps.append(step)
-    elif step.lane == "turn":
-        for lane in [lane for lane in episode.lanes if lane != "turn" and lane_kind(lane) not in _BESIDE]:
-            yield Closed(episode, lane, episode.lanes.pop(lane), step, step.wall_ns, "cut")
-        episode.has_ended = True
-        if steps := episode.lanes.pop("turn", []):
-            yield Closed(episode, "turn", steps, step, step.wall_ns, "ended")
-    elif steps := episode.lanes.pop(step.lane, []):
-        yield Closed(episode, step.lane, steps, step, step.wall_ns, "ended")
-        if step.phase == "tool_result" and not any(lane_kind(lane) == "tool" for lane in episode.lanes):
-            episode.result = step
+        return closed
+    if lane == "turn":
+        return (*closed, *_end(episode, step))
+    steps = episode.lanes.pop(lane, None)
+    if steps is None:
+        return closed
+    if step.phase == "tool_result" and not any(lane_kind(other) == "tool" for other in episode.lanes):
+        episode.result = step
+    return (*closed, Closed(episode, lane, steps, step, step.wall_ns, "ended"))
 
 
-def _continue(episode: Episode, step: Step) -> Iterator[Closed]:
+def _end(episode: Episode, step: Step) -> Iterator[Closed]:
+    for lane in [lane for lane in episode.lanes if lane != "turn" and lane_kind(lane) not in _BESIDE]:
+        yield Closed(episode, lane, episode.lanes.pop(lane), step, step.wall_ns, "cut")
+    episode.has_ended = True
+    if steps := episode.lanes.pop("turn", []):
+        yield Closed(episode, "turn", steps, step, step.wall_ns, "ended")
+
+
+def _continue(episode: Episode, step: Step) -> Sequence[Closed]:
     """End the wait between a tool's result and the next thing that the turn does about it."""
     goes_on = step.phase in {"continuation", "upstream_sent", "compaction_started", "tool_call"}
-    if episode.result is not None and (goes_on or PHASE[step.phase].lane == "turn"):
-        result, episode.result = episode.result, None
-        yield Closed(episode, "continuation", [result._replace(lane="continuation")], step, step.wall_ns, "ended")
+    result = episode.result
+    if result is None or not (goes_on or PHASE[step.phase].lane == "turn"):
+        return ()
+    episode.result = None
+    return (Closed(episode, "continuation", [result._replace(lane="continuation")], step, step.wall_ns, "ended"),)
 
 
 def _hex(value: object, length: int) -> str:
     """Return *value* if it is an id of that many digits, "" if it is anything else."""
-    if not isinstance(value, str) or len(value) != length:
-        return ""
-    try:
-        return value if int(value, 16) else ""
-    except ValueError:
-        return ""
+    is_id = isinstance(value, str) and len(value) == length and _ID.fullmatch(value)
+    return str(value) if is_id else ""
 
 
 def _as_json(episode: Episode) -> dict[str, Any]:

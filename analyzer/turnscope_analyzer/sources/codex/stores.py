@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from turnscope_analyzer.model import Capture, Finding, Reject
+from turnscope_analyzer.model import Capture, Evidence, Finding, Reject
 from turnscope_analyzer.sources.snapshot import UNREADABLE, snapshot, why
 
 if TYPE_CHECKING:
@@ -24,12 +23,21 @@ _HISTORY = re.compile(r"thread_history_\d+\.sqlite")
 _STATE = re.compile(r"state_\d+\.sqlite")
 
 _TURNS: Final = "SELECT rowid, turn_id, status FROM thread_turns ORDER BY rowid"
-_THREADS: Final = "SELECT rollout_path, archived FROM threads ORDER BY rowid"
+_THREADS: Final = "SELECT rowid, id, rollout_path, archived FROM threads ORDER BY rowid"
 
 _ENDS: Final = {"completed": {"completed"}, "failed": {"failed"}, "interrupted": {"interrupted", "cancelled"}}
 """A turn's status there -> the phases that end such a turn."""
 
 _ARCHIVE: Final = "archived_sessions"
+
+
+class Listed(NamedTuple):
+    """A thread in the list of a home: the number of its row, its id, and where its rollout should be, if it says so."""
+
+    row_id: int
+    thread_id: str
+    rollout: str | None
+    archived: bool
 
 
 class Told(NamedTuple):
@@ -79,20 +87,37 @@ def _words(end: str | None) -> str:
     return end if end in ("completed", "failed") else f"was {end}"
 
 
+def is_list(path: Path) -> bool:
+    """Tell by the name of a database whether it is the list of a home's threads."""
+    return _STATE.fullmatch(path.name) is not None
+
+
+def threads_in(path: Path) -> Iterator[Listed]:
+    """Yield the threads that the list at *path* holds.
+
+    Raises:
+        One of ``UNREADABLE``: It cannot be read.
+    """
+    with snapshot(path) as connection:
+        for row_id, thread_id, rollout, archived in connection.execute(_THREADS):
+            yield Listed(row_id, str(thread_id), rollout if isinstance(rollout, str) else None, bool(archived))
+
+
 def _state(path: Path) -> Iterator[Finding]:
     """Yield what the list of threads says of files that lie elsewhere; only for a home that stands where it was."""
     home = os.path.realpath(path.parent)
-    wrong: Counter[str] = Counter()
-    with snapshot(path) as connection:
-        for rollout, archived in connection.execute(_THREADS):
-            if not isinstance(rollout, str) or not os.path.realpath(rollout).startswith(home + os.sep):
-                continue
-            if not (Path(rollout).exists() or Path(f"{rollout}.zst").exists()):
-                wrong["missing_rollout"] += 1
-            elif bool(archived) != (_ARCHIVE in Path(rollout).parts):
-                wrong["archived_elsewhere"] += 1
-    for name, count in sorted(wrong.items()):
-        yield Finding(name, None, str(path), None, _SAID[name].format(count=count))
+    wrong: dict[str, list[Evidence]] = {}
+    for thread in threads_in(path):
+        rollout = thread.rollout
+        if rollout is None or not os.path.realpath(rollout).startswith(home + os.sep):
+            continue
+        said = Evidence(str(path), thread.row_id, f"the row of thread {thread.thread_id}", {"id": thread.thread_id})
+        if not (Path(rollout).exists() or Path(f"{rollout}.zst").exists()):
+            wrong.setdefault("missing_rollout", []).append(said)
+        elif thread.archived != (_ARCHIVE in Path(rollout).parts):
+            wrong.setdefault("archived_elsewhere", []).append(said)
+    for name, rows in sorted(wrong.items()):
+        yield Finding(name, None, str(path), None, _SAID[name].format(count=len(rows)), proofs=tuple(rows))
 
 
 _SAID: Final = {

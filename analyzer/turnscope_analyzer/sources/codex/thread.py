@@ -84,7 +84,7 @@ class Thread:
         self._below_parent = thread_id != self.thread_id
 
     def _turn_of(self, record: Record) -> Turn | None:
-        turn_id = _turn_id(record.payload)
+        turn_id = turn_id_of(record.payload)
         if turn_id is None:
             return self._current
         turn = self._by_id.get(turn_id)
@@ -106,7 +106,7 @@ class Thread:
         return turn
 
     def _start(self, record: Record) -> None:
-        turn_id = _turn_id(record.payload) or f"@{record.offset}"
+        turn_id = turn_id_of(record.payload) or f"@{record.offset}"
         turn = self._by_id.get(turn_id)
         waiting = self._current
         if turn is None and waiting is not None and waiting.made and waiting.only_prompted():
@@ -137,12 +137,13 @@ class Thread:
 
     def _name(self, record: Record) -> None:
         """Give the turn the name of its trace, where it does not have one: 0.118 writes it here."""
-        turn = self._by_id.get(_turn_id(record.payload) or "")
+        turn = self._by_id.get(turn_id_of(record.payload) or "")
         if turn is not None and turn.trace_id is None:
             turn.trace_id = word(record.payload, "trace_id")
 
 
-def _turn_id(payload: Mapping[str, Any]) -> str | None:
+def turn_id_of(payload: Mapping[str, Any]) -> str | None:
+    """Return the id of the turn that a record names, None where it names none."""
     passed = "internal_chat_message_metadata_passthrough"
     return word(payload, "turn_id") or word(part(payload, passed), "turn_id")
 

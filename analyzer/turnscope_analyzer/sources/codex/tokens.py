@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Reading = Literal["grown", "same", "absent", "estimate", "exceeded", "unreadable"]
 
-_LIMIT_PER_MILLE = 947
+LIMIT_PER_MILLE = 947
 """From this share of the written window on Codex compacts before it asks anything else: the limit is at most
 90 % of the model's window, and the window that it writes is 95 % of it."""
 
@@ -47,7 +47,7 @@ class Meter:
 
     def at_limit(self) -> bool:
         """Tell whether the context is so full that Codex has to compact before its next request."""
-        return bool(self.window and self.tokens and self.tokens * 1_000 >= self.window * _LIMIT_PER_MILLE)
+        return bool(self.window and self.tokens and self.tokens * 1_000 >= self.window * LIMIT_PER_MILLE)
 
     def _compare(self, total: int, last: int) -> Reading:
         if total != self._total:

@@ -6,8 +6,9 @@ Copying the file alone, or opening it as immutable, would lose every row since t
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from turnscope_analyzer.sources.objects import parse_object
 from turnscope_analyzer.sources.openclaw.errors import failure_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from turnscope_analyzer.sources.openclaw.folder import Folder
+    from turnscope_analyzer.sources.openclaw.rows import Row
     from turnscope_analyzer.sources.rejects import Rejects
 
 _EVENT_BYTES: Final = 4 << 20
@@ -35,12 +37,22 @@ _EVENTS: Final = (
 )
 _TRAJECTORY: Final = "SELECT rowid, event_json FROM trajectory_runtime_events"
 _PENDING: Final = "SELECT rowid, session_key, session_id, run_id, state, accepted_at FROM session_pending_inputs"
+_QUEUE: Final = "SELECT rowid, run_id, state, message_json FROM session_pending_inputs"
 _BOOTS: Final = "SELECT rowid, pid, started_at_ms, completed_at_ms FROM gateway_boot_lifecycle"
 _AUDIT: Final = (
     "SELECT rowid, occurred_at, action, status, run_id, session_key, session_id, tool_call_id, tool_name, error_code"
     " FROM audit_events WHERE run_id IS NOT NULL"
 )
 _TASKS: Final = "SELECT count(*) FROM task_runs"
+
+
+class Pending(NamedTuple):
+    """An input that waits, or waited, for its run; of its text only the SHA-256 is kept."""
+
+    run_id: str
+    state: str
+    sha256: str
+    where: Where
 
 
 def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
@@ -51,13 +63,7 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
     """
     file = str(path)
     with snapshot(path) as store:
-        for number, key, text, valid in _select(store, _ROWS, rejects):
-            content = parse_object(text)
-            row = row_of(_text(key), content, Where(file, number), valid=valid != 0) if content is not None else None
-            if row is None:
-                rejects.add(number, "a session's row that cannot be read")
-            else:
-                folder.rows.append(row)
+        folder.rows += _rows(store, file, rejects)
         for session_id, key in _select(store, _WINDOWS, rejects):
             folder.keys[_text(session_id)] = _text(key)
         for number, session_id, created_at, text, packed in _select(store, _EVENTS, rejects):
@@ -76,6 +82,31 @@ def read_agent_store(path: Path, folder: Folder, rejects: Rejects) -> None:
             else:
                 entry = Entry(at_ns, "queued", "pending", Where(file, number), {"state": _text(state)})
                 folder.runs[_text(run_id)].add(entry, _text(session_id), _text(key))
+
+
+def read_sessions(path: Path, rejects: Rejects) -> tuple[list[Row], list[Pending]]:
+    """Read the rows and the queued inputs of one agent, and nothing else of its store.
+
+    Raises:
+        OSError: The file cannot be copied. Bad content never raises, it goes into *rejects*.
+    """
+    with snapshot(path) as store:
+        rows = list(_rows(store, str(path), rejects))
+        pending = [
+            Pending(_text(run_id), _text(state), hashlib.sha256(text or b"").hexdigest(), Where(str(path), number))
+            for number, run_id, state, text in _select(store, _QUEUE, rejects)
+        ]
+    return rows, pending
+
+
+def _rows(store: sqlite3.Connection, file: str, rejects: Rejects) -> Iterator[Row]:
+    for number, key, text, valid in _select(store, _ROWS, rejects):
+        content = parse_object(text)
+        row = row_of(_text(key), content, Where(file, number), valid=valid != 0) if content is not None else None
+        if row is None:
+            rejects.add(number, "a session's row that cannot be read")
+        else:
+            yield row
 
 
 def read_state_store(path: Path, folder: Folder, rejects: Rejects) -> None:

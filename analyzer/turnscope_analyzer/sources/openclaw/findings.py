@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from turnscope_analyzer.model import Finding
+from turnscope_analyzer.describe import instant_words
+from turnscope_analyzer.model import Evidence, Finding
 from turnscope_analyzer.sources.openclaw.ending import was_dropped
 
 if TYPE_CHECKING:
@@ -36,14 +37,16 @@ def of_turn(turn: Turn, ending: Ending | None, *, locked: bool, restarted: bool,
         restarted: A later gateway has started since.
         gone: Its gateway does not live any more, so nothing that the stores say will change by itself.
     """
-    for finding in _of_turn(turn, ending, locked=locked, restarted=restarted):
-        yield finding._replace(due_ns=None) if gone else finding
+    ends = () if ending is None else (_end_proof(ending),)
+    for finding in _of_turn(turn, ending, locked=locked, restarted=restarted, gone=gone):
+        proofs = (*finding.proofs, *(end for end in ends if (end.file, end.offset) != (finding.file, finding.offset)))
+        yield finding._replace(due_ns=None if gone else finding.due_ns, proofs=proofs)
 
 
-def _of_turn(turn: Turn, ending: Ending | None, *, locked: bool, restarted: bool) -> Iterator[Finding]:
+def _of_turn(turn: Turn, ending: Ending | None, *, locked: bool, restarted: bool, gone: bool) -> Iterator[Finding]:
     row = turn.row
     if row is not None and row.running:
-        yield from _zombie(turn, row, ending, locked=locked, restarted=restarted)
+        yield from _zombie(turn, row, ending, locked=locked, restarted=restarted, gone=gone)
         if row.recovering:
             what = "a restarted gateway will run this turn again"
             if ending is not None:
@@ -59,14 +62,17 @@ def _of_turn(turn: Turn, ending: Ending | None, *, locked: bool, restarted: bool
         yield Finding("silent_drop", turn.turn_id, only.where.file, only.where.offset, what, due_ns)
 
 
-def _zombie(turn: Turn, row: Row, ending: Ending | None, *, locked: bool, restarted: bool) -> Iterator[Finding]:
+def _zombie(
+    turn: Turn, row: Row, ending: Ending | None, *, locked: bool, restarted: bool, gone: bool
+) -> Iterator[Finding]:
     again = (
         "; at its next start the gateway will run the turn again" if turn.has("audit") and not row.recovering else ""
     )
     if row.ended_ns is not None and row.started_ns is not None and row.ended_ns >= row.started_ns:
         yield _found("zombie_row", turn, row, f"the row says running, and when its run ended{again}")
     elif locked:
-        return
+        if gone:
+            yield _found("zombie_row", turn, row, "the row says running, and the owner of its lock is gone")
     elif ending is not None and (row.started_ns is None or ending.at_ns >= row.started_ns):
         what = f"the row says running, and the records show the run's end ({ending.phase}){again}"
         yield _found("zombie_row", turn, row, what, ending.at_ns + _ENDING_NS)
@@ -78,7 +84,17 @@ def _zombie(turn: Turn, row: Row, ending: Ending | None, *, locked: bool, restar
 
 
 def _found(name: str, turn: Turn, row: Row, what: str, due_ns: int | None = None) -> Finding:
-    return Finding(name, turn.turn_id, row.where.file, row.where.offset, what, due_ns)
+    return Finding(name, turn.turn_id, *row.where, what, due_ns, (row_proof(row),))
+
+
+def _end_proof(ending: Ending) -> Evidence:
+    said = f"{instant_words(ending.at_ns)} the turn ended: {ending.phase}"
+    return Evidence(*ending.where, said, {"phase": ending.phase, "at_ms": ending.at_ns // 1_000_000})
+
+
+def row_proof(row: Row) -> Evidence:
+    """Return what *row* says of its session's last run."""
+    return Evidence(*row.where, f"the row of {row.key}: {row.status or 'no status'}", row.values())
 
 
 def of_rows(rows: Sequence[Row]) -> Iterator[Finding]:
@@ -86,7 +102,7 @@ def of_rows(rows: Sequence[Row]) -> Iterator[Finding]:
     for row in rows:
         if not row.valid:
             what = f"the row of {row.key} was changed by another program; the gateway refuses it until it is repaired"
-            yield Finding("row_needs_repair", None, row.where.file, row.where.offset, what)
+            yield Finding("row_needs_repair", None, *row.where, what, proofs=(row_proof(row),))
 
 
 def of_shadow(shadow: Folder, canonical: Folder, files: Sequence[Path]) -> Iterator[Finding]:
@@ -101,11 +117,16 @@ def of_shadow(shadow: Folder, canonical: Folder, files: Sequence[Path]) -> Itera
         yield Finding("shadow_store", None, str(files[0]), None, what)
         return
     differing = [
-        f"{row.key} ({ours[row.key].status or 'no status'} there, {row.status or 'no status'} here)"
-        for row in shadow.rows
+        row
+        for row in sorted(shadow.rows, key=lambda row: row.key)
         if row.key in ours and (row.session_id, row.status) != (ours[row.key].session_id, ours[row.key].status)
     ]
     what = f"a second store beside the one in {canonical.root}: what is changed here does not reach the gateway"
     if differing:
-        what += f"; they differ on {', '.join(sorted(differing))}"
-    yield Finding("shadow_store", None, str(stores[0]), None, what)
+        said = (
+            f"{row.key} ({ours[row.key].status or 'no status'} there, {row.status or 'no status'} here)"
+            for row in differing
+        )
+        what += f"; they differ on {', '.join(said)}"
+    proofs = tuple(row_proof(one) for row in differing for one in (ours[row.key], row))
+    yield Finding("shadow_store", None, str(stores[0]), None, what, proofs=proofs)

@@ -84,7 +84,7 @@ class _Gateways:
         self.folder = folder
         self.turns = turns_of(folder)
         self._boots = sorted(folder.boots or folder.logged_boots, key=lambda boot: boot.started_ns)
-        self._in_place = _in_place(folder)
+        self._in_place = is_in_place(folder)
         times = [turn.latest_ns for turn in self.turns]
         times += [at for row in folder.rows for at in (row.updated_ns, row.interaction_ns, row.ended_ns) if at]
         times += [boot.ended_ns or boot.started_ns for boot in self._boots]
@@ -189,7 +189,7 @@ class _Gateways:
         return str(self.folder.root) if number is None else self._boots[number].where.file
 
 
-def _in_place(folder: Folder) -> bool:
+def is_in_place(folder: Folder) -> bool:
     """Tell whether the folder lies where its gateway runs: on this host, and not as a copy."""
     if os.path.realpath(folder.root) in own_folders():
         return True

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from turnscope_analyzer.sources.objects import parse_object, part, word
+from turnscope_analyzer.sources.objects import count_of, parse_object, part, word
 from turnscope_analyzer.sources.openclaw.records import Where, ms_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from turnscope_analyzer.model import Value
     from turnscope_analyzer.sources.rejects import Rejects
 
 _TRIES: Final = 4
@@ -26,6 +27,7 @@ class Row(NamedTuple):
 
     ``run_id`` is the run that writes or wrote last, of the versions that name it; ``recovering`` is set while a
     restarted gateway has still to run the turn again; ``valid`` is False where the gateway will refuse the row.
+    ``tokens`` is the size of the last prompt, None where the row itself calls it out of date, ``window`` what fits.
     """
 
     key: str
@@ -41,6 +43,22 @@ class Row(NamedTuple):
     file: str | None
     valid: bool
     where: Where
+    tokens: int | None = None
+    window: int | None = None
+    compactions: int | None = None
+
+    def values(self) -> dict[str, Value]:
+        """Return the fields that its state is told by, as they stand on file."""
+        times = {
+            "startedAt": self.started_ns,
+            "endedAt": self.ended_ns,
+            "updatedAt": self.updated_ns,
+            "lastInteractionAt": self.interaction_ns,
+        }
+        known: dict[str, Value] = {"key": self.key, "sessionId": self.session_id, "status": self.status}
+        known |= {name: at_ns // 1_000_000 for name, at_ns in times.items() if at_ns is not None}
+        figures = {"totalTokens": self.tokens, "contextTokens": self.window, "compactionCount": self.compactions}
+        return known | {name: figure for name, figure in figures.items() if figure is not None}
 
     @property
     def running(self) -> bool:
@@ -67,6 +85,9 @@ def row_of(key: str, content: Mapping[str, Any], where: Where, *, valid: bool = 
         file=word(content, "sessionFile"),
         valid=valid,
         where=where,
+        tokens=count_of(content.get("totalTokens")) if content.get("totalTokensFresh") is not False else None,
+        window=count_of(content.get("contextTokens")),
+        compactions=count_of(content.get("compactionCount")),
     )
 
 
@@ -78,7 +99,7 @@ def read_rows(path: Path, rejects: Rejects) -> Iterator[Row]:
     """
     text = _unchanged(path)
     end = 0
-    for key, start, end in _objects(text):
+    for key, start, end in row_spans(text):
         content = parse_object(text[start:end])
         row = row_of(key, content, Where(str(path), start)) if content is not None else None
         if row is None:
@@ -100,7 +121,7 @@ def _unchanged(path: Path) -> bytes:
     return text
 
 
-def _objects(text: bytes) -> Iterator[tuple[str, int, int]]:
+def row_spans(text: bytes) -> Iterator[tuple[str, int, int]]:
     """Yield key, begin and end of each object one level below the outermost."""
     depth, key, start = 0, b"", 0
     for token in _TOKEN.finditer(text):

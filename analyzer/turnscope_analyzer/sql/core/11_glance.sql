@@ -3,25 +3,36 @@
 -- reads:   files(file, process_id)
 -- reads:   capture(plain_below_ns)
 -- column:  turn_id VARCHAR   -- the turn
--- column:  plain BOOLEAN     -- completed by one process, in less time than any budget, and seen by its clients
--- column:  parts BIGINT     -- in how many files it has marks
+-- column:  well BOOLEAN      -- completed by one process, and seen by its clients
+-- column:  plain BOOLEAN     -- that, and in less time than any budget
+-- column:  parts BIGINT      -- in how many files it has marks
 -- grain:   one row per turn
 --
 -- A turn shorter than the smallest budget cannot hold a wait that is past its budget, whatever happened in it.
+WITH summed AS (
+    SELECT
+        part.turn_id,
+        coalesce(
+            sum(part.accepts) > 0
+            AND sum(part.troubles) = 0
+            AND min(file.process_id) = max(file.process_id)
+            AND max(part.completed_m) IS NOT NULL
+            AND sum(part.attaches) = sum(part.detaches)
+            AND (min(part.unseen_m) IS NULL OR min(part.unseen_m) >= max(part.completed_m)),
+            FALSE
+        ) AS well,
+        max(part.completed_m) - min(part.first_m) AS length_ns,
+        count(*) AS parts
+    FROM glance_parts AS part
+    INNER JOIN files AS file ON part.file = file.file
+    WHERE part.turn_id IS NOT NULL
+    GROUP BY part.turn_id
+)
+
 SELECT
-    part.turn_id,
-    coalesce(
-        sum(part.accepts) > 0
-        AND sum(part.troubles) = 0
-        AND min(file.process_id) = max(file.process_id)
-        AND max(part.completed_m) - min(part.first_m) < max(capture.plain_below_ns)
-        AND sum(part.attaches) = sum(part.detaches)
-        AND (min(part.unseen_m) IS NULL OR min(part.unseen_m) >= max(part.completed_m)),
-        FALSE
-    ) AS plain,
-    count(*) AS parts
-FROM glance_parts AS part
-INNER JOIN files AS file ON part.file = file.file
+    summed.turn_id,
+    summed.well,
+    summed.well AND summed.length_ns < capture.plain_below_ns AS plain,
+    summed.parts
+FROM summed
 CROSS JOIN capture
-WHERE part.turn_id IS NOT NULL
-GROUP BY part.turn_id

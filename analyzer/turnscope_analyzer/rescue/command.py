@@ -1,0 +1,150 @@
+"""Answers the ``rescue`` command: says what would be taken out of a thread, takes it out, or brings it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from turnscope_analyzer.repair.errors import BusyError, RepairError
+from turnscope_analyzer.repair.making import apply, refusal
+from turnscope_analyzer.repair.manifest import repairs_in
+from turnscope_analyzer.repair.plan import Creation, Plan, Rewrite
+from turnscope_analyzer.repair.undoing import undo
+from turnscope_analyzer.rescue.fork import new_id, path_beside, places_of_id
+from turnscope_analyzer.rescue.rewrite import Shortening, rebuild
+from turnscope_analyzer.rescue.survey import Survey, survey
+from turnscope_analyzer.rescue.threads import Thread, default_home, find_thread, index_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from turnscope_analyzer.repair.plan import Step
+
+CODE: Final = "rescue"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for on the command line."""
+
+    thread: str
+    home: Path | None
+    backups: Path | None
+    max_output_bytes: int
+    apply: bool
+    fork: bool
+    undo: bool
+    force: bool
+
+
+class Answer(NamedTuple):
+    """What to print, and whether what was asked for is done or would be done."""
+
+    text: str
+    is_done: bool
+
+
+def answer(request: Request) -> Answer:
+    """Do what *request* asks for.
+
+    Raises:
+        click.ClickException: It cannot be done; the message says why, and in which state things are.
+    """
+    try:
+        thread = find_thread(request.thread, request.home or default_home())
+        click.echo(str(thread.path), err=True)
+        if request.undo:
+            return _undo(thread, request)
+        return _rescue(thread, request)
+    except RepairError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot read {error.filename or request.thread}: {error.strerror}.") from error
+
+
+def _rescue(thread: Thread, request: Request) -> Answer:
+    found = survey(thread.path, max_output_bytes=request.max_output_bytes)
+    lines = list(_told(thread, found))
+    if not len(found.edits):
+        lines.append("Nothing to take out: it is other things that make this thread large.")
+        return Answer(_text(lines), is_done=True)
+    fork_id = new_id() if request.fork else ""
+    work = Shortening(found, places_of_id(thread.path, thread.thread_id), fork_id) if fork_id else Shortening(found)
+    plan = _plan(thread, found, work, fork_id, request.backups or thread.backups)
+    why_not = refusal(plan)
+    if not request.apply:
+        lines += [f"would change {step.path}: {step.says}" for step in plan.steps]
+        lines.append(
+            f"Not now: {why_not}{_OR_FORK if isinstance(why_not, BusyError) and not fork_id else ''}"
+            if why_not
+            else f"Nothing was changed. With --apply it is done; the backup goes to {plan.backups}."
+        )
+        return Answer(_text(lines), is_done=why_not is None)
+    if isinstance(why_not, BusyError) and not fork_id:
+        raise RepairError(f"{why_not}{_OR_FORK}")
+    folder = apply(plan)
+    lines += [f"changed {step.path}: {step.says}" for step in plan.steps]
+    lines.append(f"verified: {found.lines:,} lines as before, the longest now {_size(work.longest)}")
+    if fork_id:
+        lines.append(f"Go on in the new thread: codex resume {fork_id}")
+    else:
+        lines += [f"backup, originals and manifest: {folder}", _undo_hint(thread)]
+    return Answer(_text(lines), is_done=True)
+
+
+_OR_FORK: Final = " Or take --fork: it leaves this thread as it is, and makes a small one beside it."
+
+
+def _plan(thread: Thread, found: Survey, work: Shortening, fork_id: str, backups: Path) -> Plan:
+    says = f"{_size(found.stamp.size_bytes)} become {_size(found.size_after)}"
+    if fork_id:
+        path = path_beside(thread.path, fork_id)
+        return Plan(CODE, [Creation(path, says, thread.path, found.stamp, work.make, work.check)], backups)
+    rewrite = Rewrite(thread.path, says, found.stamp, work.make, work.check, sha256=found.sha256, grows=True)
+    # The index first: without its rows the old file is as good as the new one.
+    steps: list[Step] = [*index_steps(thread), rewrite]
+    return Plan(CODE, steps, backups, locks=thread.locks)
+
+
+def _undo(thread: Thread, request: Request) -> Answer:
+    backups = request.backups or thread.backups
+    repairs = repairs_in(backups, str(thread.path))
+    if not repairs:
+        raise RepairError(f"nothing to undo: {backups} holds no repair of {thread.path}.")
+    folder, _ = repairs[0]
+    lines = undo(folder, force=request.force, rebuild=rebuild, locks=thread.locks)
+    lines.append(f"What was replaced is kept in {folder}.")
+    return Answer(_text(lines), is_done=True)
+
+
+def _told(thread: Thread, found: Survey) -> Iterator[str]:
+    """Say what the thread holds."""
+    yield f"thread {thread.thread_id or 'without an id'}"
+    size = found.stamp.size_bytes
+    yield f"  now    {_size(size)} in {found.lines:,} lines, the longest {_size(found.longest)}"
+    for what, taken_bytes in found.taken.most_common():
+        yield f"  out    {_size(taken_bytes)}, {found.count[what]:,} x {what}"
+    if len(found.edits):
+        yield f"  after  {_size(found.size_after)}"
+    if found.damaged_lines:
+        where = ", ".join(str(at) for at in found.damaged[:5])
+        yield f"  left   {found.damaged_lines:,} damaged or unclear lines as they are, at byte {where}"
+
+
+def _undo_hint(thread: Thread) -> str:
+    return f"Back to what it was: turnscope rescue {thread.path} --undo"
+
+
+def _size(size_bytes: int) -> str:
+    """Return a size for people: ``611.0 MB``."""
+    for unit, factor in (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:,.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
+def _text(lines: list[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

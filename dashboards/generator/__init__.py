@@ -1,0 +1,1 @@
+"""Writes what follows from the vocabulary: the dashboards of Grafana, and the budgets that alerts are held to."""
