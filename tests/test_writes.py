@@ -17,10 +17,12 @@ PACKAGE = Path(turnscope_analyzer.__file__).parent
 MAY_WRITE = {
     "cache.py",  # in the user's cache folder
     "settled.py",  # there, too
+    "steady.py",  # there, too
+    "collect/store.py",  # in the folder that it was given for what arrives
     "engine.py",  # in a temporary folder
     "sources/journal.py",  # there, too
     "sources/segments.py",  # there, too
-    "cli.py",  # to the null device
+    "cli/common.py",  # to the null device
     "sources/snapshot.py",  # copies databases to a temporary folder
     "repair/writing.py",  # the only one that writes to files of other programs
 }
