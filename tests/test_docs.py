@@ -132,6 +132,13 @@ def test_the_page_of_collecting_has_its_options() -> None:
     assert sorted(re.findall(r"`(--[\w-]+)`", " ".join(rows))) == sorted(options)
 
 
+def test_the_page_of_rescue_has_its_options() -> None:
+    page = (ROOT / "docs/rescue.md").read_text("utf-8")
+    options = {option for parameter in main.commands["rescue"].params for option in parameter.opts if "-" in option}
+
+    assert sorted(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == sorted(options)
+
+
 def test_the_page_of_the_doctor_has_its_options() -> None:
     page = (ROOT / "docs/doctor.md").read_text("utf-8")
     options = {option for parameter in main.commands["doctor"].params for option in parameter.opts if "-" in option}

@@ -183,7 +183,7 @@ def test_a_thread_that_codex_holds_is_refused_and_its_fork_answers(scene: Scene)
     forked = scene.rescue("--fork", "--apply")
     assert forked.exit_code == cli.EXIT_OK, forked.output
     held = scene.codex
-    scene.resume(forked.stdout.split()[-1])
+    scene.resume(forked.stdout.partition("codex resume ")[2].split()[0])
     try:
         assert scene.ask() == "completed"
         assert scene.model.seen[-1].input_bytes < SMALL_BYTES
