@@ -44,7 +44,8 @@ bench: $(VENV)/.test $(VENV)/.bench
 lab: export TURNSCOPE_CODEX = $(VENV)/codex
 lab: export TURNSCOPE_CODEX_VERSIONS = $(CODEX)
 lab: export TURNSCOPE_LAB_KEEP = $(LAB_KEEP)
-lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%)
+lab: export TURNSCOPE_OTEL_JS = $(VENV)/otel-js
+lab: $(VENV)/.test $(CODEX:%=$(VENV)/.codex-%) $(VENV)/.otel-js
 	@$(python) -m pytest -m lab $(ARGS) tests/lab
 
 # OpenClaw and the Node.js that it needs: 900 MB, once.
@@ -86,6 +87,11 @@ $(VENV)/.phoenix: tests/backends/phoenix.txt | $(VENV)/.pip
 	@echo "installing Phoenix, once"
 	@$(PYTHON) -m venv --clear $(VENV)/phoenix
 	@$(VENV)/phoenix/bin/python -m pip install -qq --requirement $<
+	@touch $@
+
+$(VENV)/.otel-js: tests/lab/otel-js.txt | $(VENV)/.pip
+	@echo "installing OpenTelemetry for JavaScript, once"
+	@npm install --prefix $(VENV)/otel-js --no-save --no-audit --no-fund --loglevel=error $$(cat $<) > /dev/null
 	@touch $@
 
 # One stamp for each group of pyproject.toml; a changed pyproject.toml makes them all out of date.

@@ -96,6 +96,7 @@ CANDIDATES: dict[str, Callable[..., Figures]] = {name: partial(_candidate, name)
 NAMES = {
     "sdk": "SDK span, no processor",
     "sdk_batch": "SDK span + batch processor, exporter that does nothing",
+    "journaled": "SDK span + our processor, on disk",
     "logfire": "logfire span, no exporter",
     "eliot": "eliot action to a file",
     "mark": "turn.mark(), 4 attributes",
@@ -109,6 +110,8 @@ OURS = ("mark", "two_marks", "phase")
 """What has a target; the longer-lived handles are shown beside."""
 
 CPU_TARGETS = {"mark": Target("ratio", 0.12), "two_marks": Target("ratio", 0.25), "phase": Target("ratio", 0.25)}
+ADDED_TARGET = Target("figure", 8)
+"""What our processor may add to a span of the SDK, in us of processor time."""
 P50_TARGET = Target("figure", 2.5)
 THREADS_TARGET = Target("figure", 500)
 TAIL = {"p50_ns": "p50", "p99_ns": "p99", "p999_ns": "p99.9"}
@@ -121,11 +124,28 @@ def run(*, quick: bool) -> list[Row]:
     one = interleaved(NAMES, rounds, lambda name: in_child("record", name, threads=1, count=count))
     eight = interleaved(NAMES, rounds, lambda name: in_child("record", name, threads=THREADS, count=count))
     rows = [_row(name, one, "cpu_ns", "cpu", CPU_TARGETS.get(name)) for name in one]
+    rows += [_added(one)] if "journaled" in one and CONTROL in one else []
     rows += [_row("mark", one, "p50_ns", "p50", P50_TARGET)] if "mark" in one else []
     rows += [
         _row(name, eight, "p999_ns", "8 threads, p99.9", THREADS_TARGET if name in OURS else None) for name in eight
     ]
     return rows
+
+
+def _added(taken: dict[str, list[Figures]]) -> Row:
+    """Return what our processor adds to a span, and how that stands to the span itself."""
+    rounds = [
+        {"cpu_ns": ours["cpu_ns"] - plain["cpu_ns"]}
+        for ours, plain in zip(taken["journaled"], taken[CONTROL], strict=True)
+    ]
+    return Row(
+        what="cpu: our processor, beside the span",
+        figure=middle(rounds, "cpu_ns") / 1000,
+        unit="us",
+        ratio=ratio(rounds, taken[CONTROL], "cpu_ns"),
+        against="SDK",
+        target=ADDED_TARGET,
+    )
 
 
 def _row(name: str, taken: dict[str, list[Figures]], figure: str, what: str, target: Target | None) -> Row:

@@ -62,6 +62,40 @@ def _sdk_recorder(*, batch: bool) -> Recorder:
 
 
 @contextmanager
+def _journaled(folder: Path) -> Iterator[PerThread]:
+    """The plain SDK and our processor: each span is a request in the turn of the thread, on disk at both its ends."""
+    turnscope = importlib.import_module("turnscope")
+    bridge = importlib.import_module("turnscope.integrations.opentelemetry")
+    trace = importlib.import_module("opentelemetry.sdk.trace")
+    client = importlib.import_module("opentelemetry.trace").SpanKind.CLIENT
+    turnscope.configure(folder, service="bench", otlp=False)
+    provider = trace.TracerProvider()
+    provider.add_span_processor(bridge.JournalProcessor())
+    tracer = provider.get_tracer("bench")
+
+    def op() -> None:
+        begin = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": "gpt-5-codex",
+            "window": 272_000,
+            "tokens": 18_213,
+            "kind": "message",
+            "records": 42,
+        }
+        with tracer.start_as_current_span("chat gpt-5-codex", kind=client, attributes=begin) as span:
+            span.set_attribute("status", 200)
+            span.set_attribute("bytes", 48_120)
+
+    @contextmanager
+    def per_thread() -> Iterator[Op]:
+        with tracer.start_as_current_span("invoke_agent bench", attributes={"gen_ai.operation.name": "invoke_agent"}):
+            yield op
+
+    yield per_thread
+    turnscope.shutdown()
+
+
+@contextmanager
 def _logfire(_folder: Path) -> Iterator[PerThread]:
     logfire = importlib.import_module("logfire")
     logfire.configure(send_to_logfire=False, console=False, inspect_arguments=False)
@@ -189,6 +223,7 @@ def _request(turnscope: Any, _turn: Any) -> Op:
 RECORDERS: dict[str, Recorder] = {
     "sdk": _sdk_recorder(batch=False),
     "sdk_batch": _sdk_recorder(batch=True),
+    "journaled": _journaled,
     "logfire": _logfire,
     "eliot": _eliot,
     "mark": _turnscope(_mark),

@@ -153,6 +153,17 @@ def large_thread(folder: Path, turns: int = 60, image_bytes: int = 4_172_000) ->
     return turns
 
 
+def one_line(folder: Path, images: int = 60, image_bytes: int = 5_000_000) -> None:
+    """Write a thread with a compaction whose one line has *images*, 300 MB of it with the defaults."""
+    chance = random.Random(300)
+    with _file(folder, 0).open("wb") as out:
+        thread = Thread(out, chance, text_bytes=7_000)
+        thread.meta()
+        thread.open_turn(())
+        thread.compact([_image(chance, image_bytes) for _ in range(images)])
+        thread.close_turn()
+
+
 def many_threads(folder: Path, threads: int = 1_000) -> int:
     """Write *threads* rollouts of 50 to 500 kB and return how many turns they hold."""
     chance = random.Random(1_000)

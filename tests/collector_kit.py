@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
     from typing_extensions import Self
 
+    from tls_kit import Tls
+
 _STATUS = {"503": 503, "429": 429, "401": 401, "302": 302, "400": 400, "413": 413, "404": 404}
 _CODES = {
     "503": grpc.StatusCode.UNAVAILABLE,
@@ -99,10 +101,10 @@ class HttpCollector(Taken):
 
     protocol = "http/protobuf"
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, tls: Tls | None = None) -> None:
         super().__init__()
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port, self.tls = port or free_port(), tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._http: ThreadingHTTPServer | None = None
 
     def open(self) -> Self:
@@ -122,6 +124,8 @@ class HttpCollector(Taken):
         ThreadingHTTPServer.allow_reuse_address = True
         self._http = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._http.daemon_threads = True
+        if self.tls is not None:
+            self._http.socket = self.tls.context().wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -202,10 +206,10 @@ class GrpcCollector(Taken):
 
     protocol = "grpc"
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, tls: Tls | None = None) -> None:
         super().__init__()
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port, self.tls = port or free_port(), tls
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self._grpc: grpc.Server | None = None
         self._plain: socket.socket | None = None
 
@@ -215,7 +219,10 @@ class GrpcCollector(Taken):
             return self
         self._grpc = grpc.server(futures.ThreadPoolExecutor(4))
         add_services(self._grpc, self)
-        self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        if self.tls is None:
+            self._grpc.add_insecure_port(f"127.0.0.1:{self.port}")
+        else:
+            self._grpc.add_secure_port(f"127.0.0.1:{self.port}", self.tls.credentials())
         self._grpc.start()
         return self
 

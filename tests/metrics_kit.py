@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from turnscope.metrics.source import Source
 
 KILLED = (
-    "import os, signal, time, turnscope\n"
-    "turnscope.configure('.', otlp=False)\n"
+    "import os, pathlib, signal, time, turnscope\n"
+    "from turnscope.life import read_life\n"
+    "recorder = turnscope.configure('.', otlp=False)\n"
     "turn = turnscope.accept('s', turn_id='t')\n"
     "turn.mark('started')\n"
     "turn.mark('upstream_sent', '1', model='large')\n"
-    "time.sleep(1.2)\n"
+    "began_ns = time.monotonic_ns()\n"
+    "while read_life(pathlib.Path(f'{recorder.journal.process_id}.life')).pulse_mono_ns < began_ns + 6 * 10**8:\n"
+    "    time.sleep(0.01)\n"
     "os.kill(os.getpid(), signal.SIGKILL)\n"
 )
 LOST = ("process_lost", "upstream_sent")

@@ -103,6 +103,13 @@ def sent_once(folder: Path) -> list[ReadableSpan]:
     return list(exporter.get_finished_spans())
 
 
+def begin(kind: type[HttpCollector | GrpcCollector], mode: str) -> HttpCollector | GrpcCollector:
+    """Return a collector that fails as *mode* says."""
+    collector = kind()
+    collector.mode = mode
+    return collector if mode == "refused" else collector.open()
+
+
 def point_at(
     collector: HttpCollector | GrpcCollector, monkeypatch: pytest.MonkeyPatch, *, timeout_s: float = 10
 ) -> None:

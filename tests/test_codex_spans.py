@@ -45,6 +45,29 @@ def test_credentials_are_also_looked_for_elsewhere() -> None:
     assert "upstream_sent 1" not in story(exported.captures())
 
 
+def dispatched() -> Exported:
+    """Return a turn whose response asked for a tool that no event tells of; its spans show that it was dispatched."""
+    exported = Exported().prompt().response(3)
+    return exported.span("tool_dispatch.parallel_lock", 3.6, 3.7, parent="cc" * 8)
+
+
+def test_a_tool_that_a_person_is_asked_about_shows_by_its_open_span() -> None:
+    call = find(last_turn(dispatched().captures()), "tool_call")
+
+    assert (call.lane, call.at_ns, call.file) == (f"tool:{'cc' * 8}", int(3.7 * S), "traces.jsonl")
+    assert call.attrs["late"] is True
+
+
+def test_a_tool_whose_span_has_ended_or_that_events_tell_of_is_not_marked_twice() -> None:
+    ended = dispatched().span("handle_tool_call", 3.6, 4, id="cc" * 8)
+    decided = dispatched().tool(3.8)
+    answered = dispatched().tool(3.8).response(6)
+
+    assert "tool_call" not in " ".join(story(ended.captures()))
+    assert [one for one in story(decided.captures()) if "tool_call" in one] == ["tool_call c1"]
+    assert [one for one in story(answered.captures()) if "tool_call" in one] == ["tool_call c1"]
+
+
 def test_without_the_sign_of_sampling_in_any_turn_an_open_request_is_not_called_a_compaction() -> None:
     exported = Exported().prompt().span("auth", 3, 3, parent="bb" * 8)
 

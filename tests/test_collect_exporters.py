@@ -118,6 +118,10 @@ def test_a_journal_that_is_shipped_is_judged_as_where_it_was_recorded(
 
     sent = told(tmp_path / "kept")
     assert sent == told(tmp_path / "traces")
+    # What a shipper sends again whose receipt was lost changes nothing.
+    for path in sorted((tmp_path / "kept").glob("otlp-*.jsonl")):
+        path.with_name(f"again-{path.name}").write_bytes(path.read_bytes())
+    assert told(tmp_path / "kept") == sent
     assert sent["hangs"] == ("stuck", "model_stall", "model_stall.after_headers", "response_headers")
     assert all(standing.is_done and not standing.rejected for standing in shipper.standings())
 

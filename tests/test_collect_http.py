@@ -113,6 +113,16 @@ def test_a_partial_success_is_said_in_protobuf_too(collector: Collector) -> None
     assert "without an id" in partial.error_message
 
 
+def test_a_request_that_comes_again_is_kept_once(tmp_path: Path) -> None:
+    with collecting(tmp_path) as collector:
+        answers = [ask(collector, traces(span(number))).status for number in (1, 1, 2, 1)]
+        counts = dict(collector.counts)
+
+    assert answers == [200] * 4
+    assert [one["spanId"] for one in spans_in(tmp_path)] == [f"{1:016x}", f"{2:016x}"]
+    assert (counts["requests"], counts["repeated"]) == (4, 2)
+
+
 def test_an_empty_request_is_taken_and_leaves_no_file(tmp_path: Path) -> None:
     with collecting(tmp_path) as collector:
         assert ask(collector, b"{}").status == 200

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 COMMAND = re.compile(
-    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|doctor)\b.*|make \w+.*|python -m .*|(?:bash )?\.ci/run)$",
+    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|collect|doctor)\b.*|make \w+.*|python -m .*"
+    r"|(?:bash )?\.ci/run)$",
     re.MULTILINE,
 )
 CODE = re.compile(r"`([^`\n]+)`")
@@ -121,6 +122,21 @@ def test_the_page_of_shipping_has_its_options_and_variables() -> None:
 
     assert sorted(re.findall(r"^\| `(--\w+)", page, re.MULTILINE)) == sorted(options)
     assert [name for name in re.findall(r'_of\("(\w+)"', settings) if name not in page] == []
+
+
+def test_the_page_of_rescue_has_its_options() -> None:
+    page = (ROOT / "docs/rescue.md").read_text("utf-8")
+    options = {option for parameter in main.commands["rescue"].params for option in parameter.opts if "-" in option}
+
+    assert sorted(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == sorted(options)
+
+
+def test_the_page_of_collecting_has_its_options() -> None:
+    page = (ROOT / "docs/collecting.md").read_text("utf-8")
+    options = {option for parameter in main.commands["collect"].params for option in parameter.opts if "-" in option}
+    rows = re.findall(r"^\| (`--.*?) \|", page, re.MULTILINE)
+
+    assert sorted(re.findall(r"`(--[\w-]+)`", " ".join(rows))) == sorted(options)
 
 
 def test_the_page_of_the_doctor_has_its_options() -> None:

@@ -6,7 +6,18 @@ from pathlib import Path
 import turnscope
 from helpers import run_python
 
-FORBIDDEN = ["duckdb", "click", "grpc", "requests", "google.protobuf", "opentelemetry", "httpx", "asyncio"]
+FORBIDDEN = [
+    "duckdb",
+    "click",
+    "grpc",
+    "requests",
+    "google.protobuf",
+    "opentelemetry",
+    "httpx",
+    "asyncio",
+    "prometheus_client",
+    "socket",
+]
 
 
 def test_importing_the_recorder_loads_nothing_heavy_and_starts_nothing(tmp_path: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from journal_kit import SECOND_NS, SMALL_BYTES, START_NS, Clocks, kill, line, padded, run, segments, start, stepped
 from segment_kit import LINES, NOW_NS, TURNS, header, stuck_turn, told, verdicts, whole_turn, write
+from turnscope_analyzer import analyze as module
 from turnscope_analyzer.analyze import analyze
+from turnscope_analyzer.report.contract import render_json
+
+if TYPE_CHECKING:
+    import pytest
+
 
 RECORD = """
 import turnscope
@@ -237,3 +243,24 @@ def test_the_marks_of_a_turn_are_found_among_those_of_a_full_segment(tmp_path: P
 
     assert len(filler) > SMALL_BYTES // 2
     assert [stretch.phase for stretch in verdict.stretches] == ["accepted", "started", "upstream_sent"]
+
+
+def test_many_turns_are_put_into_words_a_few_at_a_time_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, LINES)
+    at_once = analyze([tmp_path], now_ns=NOW_NS, everything=True)
+    monkeypatch.setattr(module, "_BATCH_TURNS", 5)
+
+    in_batches = analyze([tmp_path], now_ns=NOW_NS, everything=True)
+
+    assert in_batches == at_once
+
+
+def test_a_report_for_a_program_says_the_same_without_where_the_time_went(tmp_path: Path) -> None:
+    write(tmp_path, LINES)
+    whole, brief = (analyze([tmp_path], now_ns=NOW_NS, stretches=wanted) for wanted in (True, False))
+
+    assert all(verdict.stretches for verdict in whole.turns)
+    assert not any(verdict.stretches for verdict in brief.turns)
+    assert render_json(brief) == render_json(whole)

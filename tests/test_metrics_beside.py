@@ -62,7 +62,7 @@ def test_what_a_dead_gateway_left_open_is_stuck_at_once_and_as_old_as_when_it_di
 
     assert beside.gauges() == ({(): 1}, {LOST: 1}, {LOST: 1})
     age_s = seconds(beside)[LOST]
-    assert 0.9 <= age_s < 10
+    assert 0.5 < age_s < 10
     beside.look()
     assert seconds(beside)[LOST] == age_s
     assert beside.figures(names.TURNS) == {("process_lost", "large", "interrupted"): 1}
@@ -194,6 +194,21 @@ def test_a_process_elsewhere_that_falls_silent_is_shown_as_lost_until_it_comes_b
     assert gauges_after(1) == {("model_stall", "response_headers"): 1}
     assert seconds(beside) == {("model_stall", "response_headers"): 346}
     assert beside.figures(names.TURNS) == {}
+
+
+def test_time_in_which_the_process_did_not_run_is_not_held_against_its_turns(tmp_path: Path) -> None:
+    write(tmp_path, header(), turn_lines(0, ends=False))
+    life = LifeFile("feedfacecafe", 1, time.monotonic_ns)
+    life.create(tmp_path)
+    beside = Beside(tmp_path)
+
+    def age_after(*pulses_s: float) -> float:
+        for at_s in pulses_s:
+            life.pulse(time.time_ns(), round((54 + at_s) * SECOND_NS))
+        return seconds(beside.look())["model_stall", "response_headers"]
+
+    assert [age_after(1), age_after(2), age_after(100), age_after(101)] == [1, 2, 2, 3]
+    assert age_after(*range(102, 151)) == 3 + 49
 
 
 def test_a_client_that_falls_behind_is_seen_from_beside(tmp_path: Path) -> None:

@@ -51,15 +51,15 @@ def test_a_turn_that_really_hangs_is_told_while_it_does(
 ) -> None:
     turnscope.configure(tmp_path, service="gateway", budgets={"upstream_sent": (0.1, 0.2)})
 
+    began_s = time.monotonic()
     with turnscope.turn("s") as turn, turn.upstream(model="large"):
-        began_s = time.monotonic()
         assert wait_until(lambda: latest(collector, names.TURNS_STUCK))
         waited_s = time.monotonic() - began_s
 
     labels, stuck = latest(collector, names.TURNS_STUCK)[0]
     first = next(point.as_double for _, point in latest(collector, names.PHASES_OLDEST) if point.as_double > 0.2)
     assert (labels, stuck.as_int) == ({"phase": "upstream_sent", "cause": "transport"}, 1)
-    assert 0.2 < first <= waited_s + 0.01
+    assert 0.2 < first <= waited_s
     resource = {
         pair.key: pair.value.string_value for pair in collector.metrics[0].resource_metrics[0].resource.attributes
     }

@@ -30,6 +30,7 @@ STUCK_AFTER_S = 2.0
 PATIENCE_S = 25
 PLANS = ("text 0.2", "call run date; text", "cut", "unauthorized")
 ENDED = "sum (turnscope_turns_total)"
+WITH_VERSION = "* on (job, instance) group_left (service_version) target_info"
 OF_GRAFANA = {"$__rate_interval": "20s", "$__range": "1m", "$job": ".*", "$phase": ".*", "$model": ".*", "$cause": ".*"}
 
 
@@ -109,24 +110,29 @@ def test_every_variable_has_values(path: Any, scene: Scene) -> None:
 
 
 def test_the_figures_are_those_of_the_turns(scene: Scene) -> None:
-    told = scene.prometheus.query
+    def told() -> list[object]:
+        query = scene.prometheus.query
+        by_version = f"sum by (service_version) (turnscope_turns_total {WITH_VERSION})"
+        return [
+            query("sum (turnscope_turns_stuck)"),
+            query("sum (turnscope_turns_open)"),
+            query(f"sum (turnscope_phases_oldest_seconds > {STUCK_AFTER_S:g}) > bool 0"),
+            sorted((labels["cause"], value) for labels, value in query("sum by (cause) (turnscope_turns_total)")),
+            query(by_version),
+        ]
 
-    assert wait_until(lambda: told("sum (turnscope_turns_stuck)") == [({}, 1.0)], PATIENCE_S)
-    assert told("sum (turnscope_turns_open)") == [({}, 2.0)]
-    assert told('turnscope_phases_oldest_seconds{phase="response_headers"}')[0][1] > STUCK_AFTER_S
-    ended = {labels["cause"]: value for labels, value in told("sum by (cause) (turnscope_turns_total)")}
-    assert ended == {"none": 4.0, "transport": 2.0, "quota_or_auth": 2.0}
-    by_version = told(
-        "sum by (service_version) (turnscope_turns_total * on (job, instance) group_left (service_version) target_info)"
-    )
-    assert by_version == [({"service_version": "1.2.3"}, 8.0)]
+    wanted = [
+        [({}, 1.0)],
+        [({}, 2.0)],
+        [({}, 1.0)],
+        [("none", 4.0), ("quota_or_auth", 2.0), ("transport", 2.0)],
+        [({"service_version": "1.2.3"}, 8.0)],
+    ]
+    assert wait_until(lambda: told() == wanted, PATIENCE_S), told()
 
 
 def test_a_wait_near_its_budget_is_told_while_nothing_is_stuck_in_it(scene: Scene) -> None:
-    def phases() -> set[str]:
-        return {alert["phase"] for alert in scene.prometheus.alerts("TurnscopeWaitNearBudget")}
-
-    assert wait_until(lambda: phases() == {"tool_call"}, PATIENCE_S), phases()
+    assert wait_until(lambda: near_budget(scene) == {"tool_call"}, PATIENCE_S), near_budget(scene)
 
 
 def test_what_a_collector_refuses_is_told(scene: Scene) -> None:
@@ -140,24 +146,31 @@ def test_what_a_collector_refuses_is_told(scene: Scene) -> None:
 
 
 def test_the_alert_of_a_stuck_turn_fires_and_clears_when_the_turn_has_ended(scene: Scene) -> None:
-    alerts = scene.prometheus.alerts
-    assert wait_until(lambda: alerts("TurnscopeTurnStuck"), PATIENCE_S)
-    wanted = {"job": JOB, "phase": "response_headers", "cause": "model_stall", "severity": "critical"}
-    assert alerts("TurnscopeTurnStuck") == [wanted | {"alertname": "TurnscopeTurnStuck"}]
+    name = "TurnscopeTurnStuck"
+    wanted = {
+        "alertname": name, "job": JOB, "phase": "response_headers", "cause": "model_stall", "severity": "critical",
+    }  # fmt: skip
+    assert wait_until(lambda: scene.prometheus.alerts(name) == [wanted], PATIENCE_S), scene.prometheus.alerts(name)
 
     assert stop(scene.gateway, scene.hung) == "cancelled"
 
-    assert wait_until(lambda: not alerts("TurnscopeTurnStuck"), PATIENCE_S)
-    assert scene.prometheus.query("sum (turnscope_turns_open)") == [({}, 1.0)]
-    assert {alert["phase"] for alert in alerts("TurnscopeWaitNearBudget")} == {"tool_call"}
+    assert wait_until(lambda: not scene.prometheus.alerts(name), PATIENCE_S)
+    assert wait_until(lambda: scene.prometheus.query("sum (turnscope_turns_open)") == [({}, 1.0)], PATIENCE_S)
+    assert wait_until(lambda: near_budget(scene) == {"tool_call"}, PATIENCE_S), "the scrapes go on"
 
 
 def test_a_gateway_that_is_killed_is_told(scene: Scene) -> None:
-    assert scene.prometheus.alerts("TurnscopeGatewayGone") == []
+    name = "TurnscopeGatewayGone"
+    assert wait_until(lambda: not scene.prometheus.alerts(name), PATIENCE_S)
 
     scene.gateway.kill()
 
-    assert wait_until(lambda: scene.prometheus.alerts("TurnscopeGatewayGone"), PATIENCE_S)
+    assert wait_until(lambda: scene.prometheus.alerts(name), PATIENCE_S)
+
+
+def near_budget(scene: Scene) -> set[str]:
+    """Return the phases in which a wait is said to be near its budget."""
+    return {alert["phase"] for alert in scene.prometheus.alerts("TurnscopeWaitNearBudget")}
 
 
 async def _send(url: str, plan: str) -> None:

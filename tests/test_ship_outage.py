@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from collector_kit import RETRY_AFTER_S, GrpcCollector, HttpCollector, doubled, wait_until
 from journal_kit import kill, start
-from ship_kit import FAST, SPANS_PER_TURN, ids_of, journal, point_at, spans_of
+from ship_kit import FAST, SPANS_PER_TURN, begin, ids_of, journal, point_at
 from turnscope.reading import RawMark, read_segment
 from turnscope.ship.shipper import Shipper
 from turnscope_analyzer.cli import EXIT_ERROR, EXIT_OK, main
@@ -27,12 +27,6 @@ FAULTS = [
     *[(HttpCollector, mode) for mode in ("refused", "hang", "503", "429", "reset", "401", "302", "slow")],
     *[(GrpcCollector, mode) for mode in ("refused", "hang", "503", "429", "reset", "401", "slow")],
 ]
-
-
-def begin(kind: type[HttpCollector | GrpcCollector], mode: str) -> HttpCollector | GrpcCollector:
-    collector = kind()
-    collector.mode = mode
-    return collector if mode == "refused" else collector.open()
 
 
 def heal(collector: HttpCollector | GrpcCollector) -> None:
@@ -265,17 +259,3 @@ def test_what_a_killed_process_has_not_sent_is_sent_after_it(killed: tuple[Path,
     assert sorted(lost) == ["chat large", "invoke_agent"]
     assert {span.status.message for span in lost.values()} == {"process_lost"}
     assert len({span.end_time_unix_nano for span in lost.values()}) == 1
-
-
-def test_an_endless_outage_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with begin(HttpCollector, "503") as collector:
-        point_at(collector, monkeypatch)
-        folder = journal(tmp_path / "traces", 3000)
-        shipper = Shipper(folder, pace=FAST)
-        shipper.start()
-        assert wait_until(lambda: len(collector.asked) >= 6)
-        read = [delivery._batches.reader.at for delivery in shipper._deliveries]
-        shipper.stop()
-
-    assert len(spans_of(folder)) > 20_000
-    assert all(max(at.values()) < 100_000 for at in read), "no more was read than one batch"

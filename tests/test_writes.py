@@ -18,12 +18,12 @@ MAY_WRITE = {
     "cache.py",  # in the user's cache folder
     "settled.py",  # there, too
     "steady.py",  # there, too
+    "collect/store.py",  # in the folder that it was given for what arrives
     "engine.py",  # in a temporary folder
     "sources/journal.py",  # there, too
     "sources/segments.py",  # there, too
     "cli/common.py",  # to the null device
     "sources/snapshot.py",  # copies databases to a temporary folder
-    "collect/store.py",  # the files of its own folder
     "repair/writing.py",  # the only one that writes to files of other programs
 }
 METHODS = {"write_bytes", "write_text", "unlink", "rename", "touch", "mkdir", "rmdir", "symlink_to", "hardlink_to"} | {

@@ -6,9 +6,10 @@ import os
 from collections import Counter
 from dataclasses import replace
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.classify import classify
+from turnscope_analyzer.deliveries import deliveries_of
 from turnscope_analyzer.discover import JOURNAL, discover
 from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.explain import Explainer
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from turnscope_analyzer.discover import Found
     from turnscope_analyzer.model import Finding, Process, Verdict
 
+_BATCH_TURNS: Final = 500
+"""Turns whose marks are held at once to put verdicts into words."""
+
 
 def analyze(
     paths: Sequence[Path],
@@ -50,6 +54,7 @@ def analyze(
     cause: str | None = None,
     everything: bool = False,
     detailed: int | None = None,
+    stretches: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Read what is under *paths* and judge every turn in it.
@@ -66,6 +71,7 @@ def analyze(
         everything: List plainly healthy turns, too, instead of counting them.
         detailed: How many turns of each state are listed, the longest wait first, beside those that a store
             contradicts; the others are judged and counted only. None lists all.
+        stretches: Say of each turn that is listed where its time went. Of many long turns that is most of the memory.
         progress: Called now and then with bytes done and bytes in all.
 
     Returns:
@@ -74,7 +80,10 @@ def analyze(
     Raises:
         AnalyzeError: A path is missing, cannot be read, or holds nothing that we know.
     """
-    question = Question(budgets or {}, now_ns, turn, session, since_ns, cause, everything=everything, detailed=detailed)
+    question = Question(
+        budgets or {}, now_ns, turn, session, since_ns, cause,
+        everything=everything, detailed=detailed, stretches=stretches,
+    )  # fmt: skip
     return examine(discover(paths), question, progress)[0]
 
 
@@ -108,19 +117,20 @@ class _Analysis:
             of_journals = sum(judgement.facts.source == JOURNAL for judgement in fresh)
             in_journals = plain + of_journals + settled.total()
             judgements, unlisted = self._listed(engine, fresh, settled)
-            verdicts = tuple(self._verdicts(engine, fresh, judgements))
+            verdicts = self._verdicts(engine, fresh, judgements)
             if self.question.closely is None:
                 self.journals.keep(engine, fresh)
         horizon_ns = self.question.now_ns or max((p.horizon_ns for p in self.processes.values()), default=None)
+        sent = deliveries_of({path.parent for path in self.found.of(JOURNAL)})
         return Report(
             sources=tuple(self._sources(in_journals)),
             horizon_ns=horizon_ns,
             turns=verdicts,
             healthy=0 if self.question.narrows else plain,
-            rejects=tuple(sorted(self.found.rejects + self.journals.rejects + self.gathered.rejects)),
+            rejects=tuple(sorted([*self.found.rejects, *self.journals.rejects, *self.gathered.rejects, *sent.rejects])),
             drops=self._drops(),
             findings=_due(self.gathered.findings_of(None), horizon_ns),
-            notes=tuple(self.gathered.notes()),
+            notes=(*self.gathered.notes(), *sent.notes),
             unlisted=unlisted,
         )
 
@@ -186,18 +196,24 @@ class _Analysis:
 
     def _verdicts(
         self, engine: Engine, fresh: Sequence[Judgement], judgements: Sequence[Judgement]
-    ) -> Iterator[Verdict]:
+    ) -> tuple[Verdict, ...]:
         """Put *judgements* into words, on their evidence."""
-        fetched = self.journals.marks(engine, {judgement.facts.turn_id for judgement in judgements})
         queued = {judgement.facts.session_id for judgement in judgements if judgement.facts.phase == "queued"}
         busy = self.journals.settled.judgements(engine, self.processes, sessions=queued) if queued else []
         holders = _holders([*fresh, *busy])
-        for judgement in judgements:
-            turn_id = judgement.facts.turn_id
-            marks = self.gathered.marks_of(turn_id) + fetched.get(turn_id, [])
-            holder = holders.get(judgement.facts.session_id)
-            found = _due(self.gathered.findings_of(turn_id), judgement.facts.horizon_ns)
-            yield Explainer(judgement, marks, self.processes, holder, found).verdict()
+        # In the order of their times, in which the records of neighbours lie together; so many at once bound memory.
+        in_time = sorted(judgements, key=lambda judgement: judgement.facts.accepted_ns or 0)
+        verdicts = {}
+        for begin in range(0, len(in_time), _BATCH_TURNS):
+            batch = in_time[begin : begin + _BATCH_TURNS]
+            fetched = self.journals.marks(engine, {judgement.facts.turn_id for judgement in batch})
+            for judgement in batch:
+                facts = judgement.facts
+                marks = self.gathered.marks_of(facts.turn_id) + fetched.get(facts.turn_id, [])
+                found = _due(self.gathered.findings_of(facts.turn_id), facts.horizon_ns)
+                explainer = Explainer(judgement, marks, self.processes, holders.get(facts.session_id), found)
+                verdicts[facts.turn_id] = explainer.verdict(with_stretches=self.question.stretches)
+        return tuple(verdicts[judgement.facts.turn_id] for judgement in judgements)
 
     def _sources(self, in_journals: int) -> Iterator[SourceRead]:
         for kind, files in self.found.files.items():

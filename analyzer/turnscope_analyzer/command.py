@@ -82,6 +82,7 @@ def _judged(request: Request) -> Report:
             cause=request.cause,
             everything=whole,
             detailed=None if whole else MAX_FULL,
+            stretches=request.form != "json",
             progress=progress,
         )
     except AnalyzeError as error:

@@ -38,6 +38,7 @@ _FLAGS: Final = {
     "late": "time is an upper bound",
     "resumed": "resumed in another process",
     "recovered": "written by recover()",
+    "traced": "told by an OpenTelemetry span",
     "escalated": "may wait for an approval that is not on file",
 }
 

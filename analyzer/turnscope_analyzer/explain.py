@@ -43,8 +43,8 @@ class Explainer:
         self.process = processes[self.facts.process_id]
         self.decisive = self._mark(self.facts.seq)
 
-    def verdict(self) -> Verdict:
-        """Put the verdict into words."""
+    def verdict(self, *, with_stretches: bool = True) -> Verdict:
+        """Put the verdict into words; where the turn's time went only if asked for."""
         facts, rule = self.facts, self.judgement.rule
         return Verdict(
             turn_id=facts.turn_id,
@@ -66,7 +66,7 @@ class Explainer:
             ruled_out=rule.ruled_out,
             not_seen=tuple(self._not_seen()),
             next_step=rule.next_step,
-            stretches=stretches(self.marks, facts),
+            stretches=stretches(self.marks, facts) if with_stretches else (),
             accepted_ns=self.marks[0].wall_ns if self.marks else facts.accepted_ns,
             horizon_ns=facts.horizon_ns,
         )
@@ -174,6 +174,11 @@ class Explainer:
         facts = self.facts
         if not self.process.shows_ends:
             yield "ends of turns are not on file: a turn that never ended looks like one that did"
+        if any(mark.attrs.get("traced") for mark in self.marks):
+            yield (
+                "told by OpenTelemetry spans: headers are on file only where HTTP is traced, too; streams, and requests"
+                " without a span, are not"
+            )
         if not self.process.shows_requests:
             yield self._requests_not_seen()
         if facts.attached is None and facts.state not in {"healthy", "cancelled"}:

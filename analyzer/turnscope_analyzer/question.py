@@ -17,7 +17,7 @@ class Question:
 
     ``budgets`` are seconds until a phase is stuck. ``now_ns`` is the horizon to judge by. ``turn`` is a turn id or
     the begin of one. ``everything`` lists plainly healthy turns one by one. ``detailed`` turns of each
-    state get their evidence, all when it is None.
+    state are listed, all when it is None; with ``stretches`` it is told where the time of those went.
     """
 
     budgets: Mapping[str, float] = field(default_factory=dict)
@@ -28,6 +28,7 @@ class Question:
     cause: str | None = None
     everything: bool = False
     detailed: int | None = None
+    stretches: bool = True
 
     @property
     def narrows(self) -> bool:

@@ -14,6 +14,7 @@ from turnscope.metrics.begin import check_endpoint, metrics_beside
 from turnscope.reading import headers_in
 from turnscope.ship.settings import is_off, settings_for
 from turnscope.ship.shipper import Shipper
+from turnscope_analyzer.deliveries import ITEMS
 from turnscope_analyzer.report.wording import counted, escaped
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from turnscope.metrics.address import Address
     from turnscope.ship.delivery import Standing
 
-_ITEMS = {"traces": "span", "logs": "log record"}
 _MAX_REFUSED = 10
 
 
@@ -112,7 +112,7 @@ def _is_done(standing: Standing) -> bool:
 
 
 def _lines(standing: Standing) -> Iterator[str]:
-    item = _ITEMS[standing.signal]
+    item = ITEMS[standing.signal]
     yield f"{standing.signal}: {counted(standing.sent, item)} taken in all, {_end(standing)}"
     if standing.rejected:
         yield f"  {counted(standing.rejected, item)} rejected by the collector in batches that it took in part"

@@ -42,7 +42,7 @@ def stuck_now() -> dashboard.Dashboard:
         [
             figure(
                 "Stuck turns",
-                "Open turns that are past the stuck budget of what they wait in.",
+                "Open turns that are past the stuck budget of what they wait in, or whose process is gone.",
                 "short",
                 or_zero(total(series(TURNS_STUCK)).text),
                 thresholds(None, 1),

@@ -48,6 +48,9 @@ environment = "lab"
 log_user_prompt = false
 {otel}
 """
+Protocol = Literal["json", "binary", "grpc"]
+"""How Codex exports: OTLP over HTTP in either encoding, or over gRPC."""
+
 _EXPORTERS: Final = {"logs": "exporter", "traces": "trace_exporter", "metrics": "metrics_exporter"}
 
 
@@ -61,12 +64,11 @@ class Home:
         self.path.mkdir(parents=True)
         self.project.mkdir()
 
-    def configure(self, model_url: str, otlp_url: str, *, idle_ms: int, approval: str) -> None:
+    def configure(
+        self, model_url: str, otlp_url: str, *, idle_ms: int, approval: str, protocol: Protocol = "json"
+    ) -> None:
         """Write the settings: a model of ours, no account, nothing sent anywhere else."""
-        exporters = (
-            f'{_EXPORTERS[signal]} = {{ otlp-http = {{ endpoint = "{otlp_url}/v1/{signal}", protocol = "json" }} }}'
-            for signal in SIGNALS
-        )
+        exporters = (f"{_EXPORTERS[signal]} = {{ {_exporter(otlp_url, signal, protocol)} }}" for signal in SIGNALS)
         text = _CONFIG.format(
             model=json.dumps(f"{model_url}/v1"),
             idle_ms=idle_ms,
@@ -95,3 +97,9 @@ class Home:
         """Return what a person would give to ``analyze`` to have this much read."""
         sessions = self.path / "sessions"
         return {"rollout": [sessions], "logdb": [self.path], "otlp": [sessions, self.exported]}[level]
+
+
+def _exporter(url: str, signal: str, protocol: Protocol) -> str:
+    if protocol == "grpc":
+        return f'otlp-grpc = {{ endpoint = "{url}" }}'
+    return f'otlp-http = {{ endpoint = "{url}/v1/{signal}", protocol = "{protocol}" }}'

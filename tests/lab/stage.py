@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from lab.binary import binary
 from lab.codex import PATIENCE_S, AppServer, Exec, NothingCameError
-from lab.home import LEVELS, Home, Level
+from lab.home import LEVELS, Home, Level, Protocol
 from turnscope.phases import PHASES
 from turnscope_analyzer.analyze import analyze
 
@@ -86,13 +86,19 @@ class Stage:
         self.announce([case])
         return self._runs[case].result()
 
-    def set_up(self, case: Case, name: str) -> tuple[Home, Model]:
-        """Return a new home and the model that is set in it."""
+    def set_up(
+        self, case: Case, name: str, exports_to: str | None = None, protocol: Protocol = "json"
+    ) -> tuple[Home, Model]:
+        """Return a new home and the model that is set in it; what it exports goes to the lab's collector or another."""
         home = Home(self._folder / name, self._collector.folder_of(name))
         model = self._models.start(case.scenario.plan)
         url = f"http://127.0.0.1:{self._refusing.getsockname()[1]}" if case.scenario.refused else model.url
         home.configure(
-            url, f"{self._collector.url}/{name}", idle_ms=case.scenario.idle_ms, approval=case.scenario.approval
+            url,
+            exports_to or f"{self._collector.url}/{name}",
+            idle_ms=case.scenario.idle_ms,
+            approval=case.scenario.approval,
+            protocol=protocol,
         )
         return home, model
 
@@ -105,7 +111,7 @@ class Stage:
         codex = start(case, home)
         run = Run(case, home, codex.thread)
         try:
-            _until_there(case, codex, model, home)
+            until_there(case, codex, model)
             if case.scenario.open:
                 time.sleep(_LINGER_S[case.driver])
                 _judge(run, "alive")
@@ -147,7 +153,7 @@ def start(case: Case, home: Home, thread: str | None = None) -> Exec | AppServer
     return codex
 
 
-def _until_there(case: Case, codex: Exec | AppServer, model: Model, home: Home) -> None:
+def until_there(case: Case, codex: Exec | AppServer, model: Model) -> None:
     """Wait until the fault has happened, and for a turn that is to be stopped or killed until it waits."""
     scenario = case.scenario
     if isinstance(codex, AppServer):

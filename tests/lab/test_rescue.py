@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 import time
@@ -21,7 +22,7 @@ from turnscope_analyzer import cli
 from turnscope_analyzer.repair.owners import RECENT_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from click.testing import Result
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lab.stage import Stage
 
 pytestmark = pytest.mark.lab
+log = logging.getLogger(__name__)
 
 LIMIT_BYTES = 5_000_000
 """A request with more input than this is refused as a whole."""
@@ -120,9 +122,7 @@ def image() -> str:
     return "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
 
 
-def test_a_thread_too_large_to_compact_answers_again_after_the_rescue(
-    scene: Scene, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_thread_too_large_to_compact_answers_again_after_the_rescue(scene: Scene) -> None:
     assert scene.compact() == "failed"
     before_bytes = scene.model.seen[-1].input_bytes
     turns = len(scene.statuses)
@@ -137,7 +137,7 @@ def test_a_thread_too_large_to_compact_answers_again_after_the_rescue(
     scene.resume(thread)
     assert scene.ask() == "completed"
     after_bytes = scene.model.seen[-1].input_bytes
-    record_property("uploaded_bytes", {"before": before_bytes, "after": after_bytes})
+    log.info("Codex %s uploads %d bytes, and %d after the rescue", scene.version, before_bytes, after_bytes)
     assert before_bytes > LIMIT_BYTES
     assert after_bytes < SMALL_BYTES
     if is_new(scene.version):
@@ -183,7 +183,7 @@ def test_a_thread_that_codex_holds_is_refused_and_its_fork_answers(scene: Scene)
     forked = scene.rescue("--fork", "--apply")
     assert forked.exit_code == cli.EXIT_OK, forked.output
     held = scene.codex
-    scene.resume(forked.stdout.split()[-1])
+    scene.resume(forked.stdout.partition("codex resume ")[2].split()[0])
     try:
         assert scene.ask() == "completed"
         assert scene.model.seen[-1].input_bytes < SMALL_BYTES

@@ -94,6 +94,9 @@ ATTRIBUTES: Final = (
     Attribute("late", "BOOLEAN", "turnscope.late", "the time is an upper bound: it had happened by then"),
     Attribute("trace", "VARCHAR", "turnscope.trace_id", "the OpenTelemetry trace that the turn belongs to"),
     Attribute("parent", "VARCHAR", "turnscope.parent_span_id", "the OpenTelemetry span that the turn is a child of"),
+    Attribute("span", "BIGINT", "turnscope.span_number", "id of the program's own OpenTelemetry span that told the lane, as a number with a sign"),
+    Attribute("span_above", "BIGINT", "turnscope.parent_span_number", "the span above that one, where it is not the turn's"),
+    Attribute("traced", "BOOLEAN", "turnscope.traced", "told by a span alone: headers and streams may not be on file"),
 )
 # fmt: on
 """What the analyzer has a column for. A mark may carry other attributes; they are kept, shown and not judged."""

@@ -92,6 +92,20 @@ def kind_of_name(name: str) -> str:
     return name if name in ERROR_KIND else _CODES.get(name, "other")
 
 
+def kind_of_class(name: str, *, phase: str = "", otherwise: str = "other") -> str:
+    """Return the error kind of an exception of which only the class's *name* is known, with or without its module.
+
+    The other arguments are those of `kind_of`.
+    """
+    if name in ERROR_KIND or name in _CODES:
+        return kind_of_name(name)
+    own = name.rpartition(".")[2]
+    kind = next((kind for kind, classes in _CLASSES if own in classes.split()), None)
+    if kind is None and own in {"CancelledError", "KeyboardInterrupt", "GeneratorExit"}:
+        return "cancelled"
+    return _before_headers(kind, phase) if kind is not None else otherwise
+
+
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status that *error*, or one of its causes, carries."""
     links = (link for link in _chain(error) if isinstance(link, Exception))

@@ -32,6 +32,9 @@ class Turn(Lanes, Track):
     Entering marks ``started``. Leaving marks ``completed``; ``failed`` with the kind of the error; ``cancelled`` when
     a cancel was asked for and the body was stopped; ``interrupted`` when it was stopped otherwise. May be used from
     several threads and tasks at once.
+
+    *trace* are the trace it belongs to and the span above it, "" where it is the first; left out, those of the code
+    that runs.
     """
 
     __slots__ = (
@@ -39,7 +42,9 @@ class Turn(Lanes, Track):
         "upstream_lane",
     )  # fmt: skip
 
-    def __init__(self, recorder: Recorder, session: object, turn_id: object = None) -> None:
+    def __init__(
+        self, recorder: Recorder, session: object, turn_id: object = None, trace: tuple[str, str] | None = None
+    ) -> None:
         super().__init__(recorder, session, turn_id)
         self.requests = Requests()
         self.numbers: dict[str, itertools.count[int]] = {}
@@ -48,7 +53,7 @@ class Turn(Lanes, Track):
         self.is_entered = self._is_started = False
         self._start_attrs: dict[str, object] = {}
         self._parent_id: str | None = None
-        incoming = incoming_trace()
+        incoming = incoming_trace() if trace is None else trace
         if incoming is None:
             self.trace_id = trace_id_of(self.id)
         else:
@@ -135,7 +140,7 @@ class Turn(Lanes, Track):
                 attrs |= {"prompt_bytes": len(text), "prompt_sha256": hashlib.sha256(text).hexdigest()[:16]}
             self._keep_prompt(prompt)
         attrs["trace"] = self.trace_id
-        if self._parent_id is not None:
+        if self._parent_id:
             attrs["parent"] = self._parent_id
         recorder.turns[self.id] = self
         self.first_seq = self.record("accepted", None, attrs)

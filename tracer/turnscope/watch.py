@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from turnscope.phases import Cause
 
-_GAP_NS: Final = 5_000_000_000
+GAP_NS: Final = 5_000_000_000
 """Two pulses further apart than this: the process did not run in between."""
 
 WORKING: Final = frozenset({"hydration", "upstream", "tool", "compaction", "quota"})
@@ -144,9 +144,20 @@ class Watch:
         self._behind: dict[int, tuple[int, int]] = {}
 
     def check(self) -> None:
-        """Look at every open turn; called about once a second."""
+        """Look at every open turn; called about once a second, by the process itself."""
         now_ns = self._watched.mono_ns()
-        self._note_gap(now_ns)
+        last_ns, self._last_pulse_ns = self._last_pulse_ns, now_ns
+        if last_ns is not None and now_ns - last_ns > GAP_NS:
+            self.note_gap(last_ns, now_ns)
+        self.look()
+
+    def note_gap(self, from_ns: int, until_ns: int) -> None:
+        """Take note that the process did not run in between."""
+        self._gaps.append((from_ns, until_ns))
+
+    def look(self) -> None:
+        """Look at every open turn, from wherever."""
+        now_ns = self._watched.mono_ns()
         seen: set[int] = set()
         for turn in self._watched.own_turns():
             for mark, since_ns in self._waits(turn, now_ns, self._behind):
@@ -201,11 +212,6 @@ class Watch:
                 yield held, _behind_since(turn, held, now_ns, behind)
         if not is_worked_on and (latest := turn.last_step()) is not None:
             yield latest, latest.mono_ns
-
-    def _note_gap(self, now_ns: int) -> None:
-        last_ns, self._last_pulse_ns = self._last_pulse_ns, now_ns
-        if last_ns is not None and now_ns - last_ns > _GAP_NS:
-            self._gaps.append((last_ns, now_ns))
 
     def _stood_still_ns(self, since_ns: int, now_ns: int) -> int:
         return sum(max(0, min(until_ns, now_ns) - max(from_ns, since_ns)) for from_ns, until_ns in tuple(self._gaps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from turnscope_analyzer.collect.options import Options
     from turnscope_analyzer.collect.store import Lost
+
+_LOOK_S: Final = 10.0
+"""How often it is noted which senders live: what hangs is that much younger than it could be known to be."""
 
 _DAY_NS: Final = 86_400_000_000_000
 
@@ -45,6 +49,8 @@ class Collector:
         )
         self._intake = Intake(self._store, body_bytes=options.body_bytes, memory_bytes=options.memory_bytes)
         self._work = ThreadPoolExecutor(1, thread_name_prefix="turnscope-collect")
+        self._ends = threading.Event()
+        self._watch = threading.Thread(target=self._look, name="turnscope-collect-watch", daemon=True)
         with ExitStack() as undo:
             self._store.open()
             undo.callback(self._store.close)
@@ -78,6 +84,7 @@ class Collector:
         self._http.start()
         if self._grpc is not None:
             self._grpc.start()
+        self._watch.start()
 
     def stop(self) -> None:
         """Take nothing more, answer what is under way, and give the folder back."""
@@ -86,4 +93,10 @@ class Collector:
         if ended is not None:
             ended.wait()
         self._work.shutdown()
+        self._ends.set()
+        self._watch.join()
         self._store.close()
+
+    def _look(self) -> None:
+        while not self._ends.wait(_LOOK_S):
+            self._intake.tell_who_lives()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import unquote
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf.any_pb2 import Any as Packed  # type: ignore[import-untyped]
@@ -16,6 +18,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from turnscope_analyzer.collect import answers
 from turnscope_analyzer.collect.refusal import RETRY_AFTER_S, RefusedError
+from turnscope_analyzer.collect.senders import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +43,7 @@ _CODES: Final[dict[Why, grpc.StatusCode]] = {
 _WORKERS: Final = 4
 """So many messages are read at a time; all others wait with their senders."""
 
+_PEER: Final = re.compile(r"ipv[46]:(?:\[(?P<six>[^\]]+)\]|(?P<four>[\d.]+)):(?P<port>\d+)", re.ASCII)
 _MESSAGE_S: Final = 60.0
 _GRACE_S: Final = 5.0
 
@@ -111,7 +115,8 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
             self._intake.refuse(busy)
             _abort(context, busy)
         try:
-            return answers.response(signal, "protobuf", self._intake.take(signal, "protobuf", "", body))
+            taken = self._intake.take(signal, "protobuf", "", body, _peer_of(context))
+            return answers.response(signal, "protobuf", taken)
         except RefusedError as error:
             _abort(context, error)
         finally:
@@ -120,6 +125,12 @@ class GrpcServer(grpc.GenericRpcHandler):  # type: ignore[misc]
     def _is_allowed(self, context: Any) -> bool:
         given = dict(context.invocation_metadata()).get("authorization", "")
         return self._bearer is None or hmac.compare_digest(str(given).encode(), self._bearer)
+
+
+def _peer_of(context: Any) -> Peer | None:
+    """Return the other end of a call's connection; None where it is no address, or gRPC has changed how it says it."""
+    found = _PEER.fullmatch(unquote(context.peer()))
+    return Peer(found["six"] or found["four"], int(found["port"])) if found else None
 
 
 def _abort(context: Any, error: RefusedError) -> NoReturn:

@@ -16,6 +16,7 @@ import orjson
 from turnscope_analyzer.collect import answers
 from turnscope_analyzer.collect.decode import CODINGS
 from turnscope_analyzer.collect.refusal import RETRY_AFTER_S, RefusedError
+from turnscope_analyzer.collect.senders import Peer
 from turnscope_analyzer.versions import own_version
 
 if TYPE_CHECKING:
@@ -52,6 +53,16 @@ class Answer(NamedTuple):
     content_type: str
     body: bytes
     headers: Mapping[str, str]
+
+
+class _Form(NamedTuple):
+    """What the head of a request says of its body; ``length`` is 0 where that is not said."""
+
+    signal: Signal
+    encoding: Encoding
+    coding: str
+    length: int
+    peer: Peer | None
 
 
 class _AnsweredError(Exception):
@@ -101,7 +112,10 @@ class App:
             coding = headers.get("content-encoding", "").strip().lower().replace("identity", "")
             if coding and coding not in CODINGS:
                 raise _AnsweredError(415, f"content-encoding must be {' or '.join(CODINGS)}, or none")
-            return await self._take(signal, encoding, coding, _length(headers), receive)
+            form = _Form(
+                signal, encoding, coding, _length(headers), Peer(*scope["client"]) if scope["client"] else None
+            )
+            return await self._take(form, receive)
         except RefusedError as error:
             wait_s = RETRY_AFTER_S.get(error.why)
             return _refusal(encoding, _STATUS[error.why], str(error), {"retry-after": str(wait_s)} if wait_s else {})
@@ -128,14 +142,15 @@ class App:
         given = headers.get("authorization", "").encode("latin-1")
         return self._bearer is None or hmac.compare_digest(given, self._bearer)
 
-    async def _take(self, signal: Signal, encoding: Encoding, coding: str, length: int, receive: Receive) -> Answer:
+    async def _take(self, form: _Form, receive: Receive) -> Answer:
         with _Body(self._intake) as body:
             try:
-                await asyncio.wait_for(self._receive(receive, length, body), _BODY_S)
+                await asyncio.wait_for(self._receive(receive, form.length, body), _BODY_S)
             except asyncio.TimeoutError:
                 raise self._refused("busy", f"the body did not come within {_BODY_S:.0f} s") from None
+            signal, encoding, coding, _, peer = form
             work = asyncio.get_running_loop().run_in_executor
-            taken = await work(self._work, self._intake.take, signal, encoding, coding, body.whole())
+            taken = await work(self._work, self._intake.take, signal, encoding, coding, body.whole(), peer)
         return Answer(200, answers.CONTENT_TYPES[encoding], answers.response(signal, encoding, taken), {})
 
     async def _receive(self, receive: Receive, length: int, body: _Body) -> None:

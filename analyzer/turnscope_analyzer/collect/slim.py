@@ -12,34 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from turnscope_analyzer.collect.decode import GROUPS
+from turnscope_analyzer.collect.lines import RECORDS, SCOPES, lines_of, seen_record
 from turnscope_analyzer.collect.texts import Texts
 from turnscope_analyzer.sources.otlp.kept import hex_id, integer, time_ns
-from turnscope_analyzer.sources.otlp.own import SEEN_EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from turnscope_analyzer.sources.otlp.wire import Signal
 
-LINE_BYTES: Final = 256 << 10
-"""A line is begun anew from here on: it is held whole when it is read, and evidence points at its begin."""
-
-_POINTS: Final = "turnscope.collect.data_points"
-
 _MOST_EVENTS: Final = 128
 _MOST_EVENT_ATTRIBUTES: Final = 32
 
-_SCOPES: Final[dict[Signal, tuple[str, str]]] = {
-    "traces": ("scopeSpans", "scope_spans"),
-    "logs": ("scopeLogs", "scope_logs"),
-    "metrics": ("scopeMetrics", "scope_metrics"),
-}
-_RECORDS: Final[dict[Signal, tuple[str, str]]] = {
-    "traces": ("spans", "spans"),
-    "logs": ("logRecords", "log_records"),
-    "metrics": ("metrics", "metrics"),
-}
 _METRICS: Final = ("gauge", "sum", "histogram", "exponentialHistogram", "exponential_histogram", "summary")
 
 
@@ -53,6 +37,7 @@ class Slimmed:
         seen: Metric data points that were counted, and are not kept.
         rejected: Records that are not kept because no reader could use them.
         why: What was wrong with those, "" where there are none.
+        senders: The resources of the request, each with its first scope; both as they are kept.
     """
 
     lines: dict[Signal, bytes] = field(default_factory=dict)
@@ -60,6 +45,7 @@ class Slimmed:
     seen: int = 0
     rejected: int = 0
     why: str = ""
+    senders: dict[bytes, bytes] = field(default_factory=dict)
 
 
 class Slimmer:
@@ -85,14 +71,15 @@ class Slimmer:
                 continue
             resource = orjson.dumps({"attributes": self._texts.attributes(_dict(group, "resource").get("attributes"))})
             for scope, records in self._scopes(signal, group, faults):
+                slimmed.senders.setdefault(resource, scope)
                 if signal == "metrics":
                     record, points = self._seen(records)
                     slimmed.seen += points
-                    lines.setdefault("logs", []).extend(_lines("logs", resource, scope, [record]))
+                    lines.setdefault("logs", []).extend(lines_of("logs", resource, scope, [record]))
                 else:
                     shown = [one for record in records if (one := self._record(signal, record, faults)) is not None]
                     slimmed.kept += len(shown)
-                    lines.setdefault(signal, []).extend(_lines(signal, resource, scope, shown))
+                    lines.setdefault(signal, []).extend(lines_of(signal, resource, scope, shown))
         slimmed.lines = {kind: b"".join(found) for kind, found in lines.items() if found}
         slimmed.rejected = sum(faults.values())
         slimmed.why = ", ".join(f"{count} times {fault}" for fault, count in sorted(faults.items()))
@@ -102,13 +89,13 @@ class Slimmer:
         self, signal: Signal, group: Mapping[str, Any], faults: Counter[str]
     ) -> Iterator[tuple[bytes, list[object]]]:
         """Yield each scope of a resource that holds records."""
-        for scope in _list(group, *_SCOPES[signal]):
+        for scope in _list(group, *SCOPES[signal]):
             if not isinstance(scope, dict):
                 faults["a scope that is no object"] += 1
                 continue
             named = _dict(scope, "scope")
             kept = {name: self._texts.short(named.get(name)) for name in ("name", "version")}
-            if records := _list(scope, *_RECORDS[signal]):
+            if records := _list(scope, *RECORDS[signal]):
                 yield orjson.dumps({name: text for name, text in kept.items() if text}), records
 
     def _record(self, signal: Signal, record: object, faults: Counter[str]) -> bytes | None:
@@ -182,36 +169,12 @@ class Slimmer:
         now_ns = self._clock()
         # By the sender's clock, like its other records; never later than now, whatever that clock shows.
         at_ns = min(max(times, default=0) or now_ns, now_ns)
-        count = {"key": _POINTS, "value": {"intValue": str(len(points))}}
-        record = {"timeUnixNano": str(at_ns), "eventName": SEEN_EVENT, "attributes": [count]}
-        return orjson.dumps(record), len(points)
+        return seen_record(at_ns), len(points)
 
     def _enum(self, value: object) -> int | str | None:
         """Return the value of an enum: a number, or the name that some writers give."""
         whole = integer(value)
         return self._texts.short(value) if whole is None else whole
-
-
-def _lines(signal: Signal, resource: bytes, scope: bytes, records: list[bytes]) -> Iterator[bytes]:
-    """Yield the records of one scope as lines of at most about ``LINE_BYTES``."""
-    of_scope, of_records = _SCOPES[signal][0].encode(), _RECORDS[signal][0].encode()
-    head = b'{"%s":[{"resource":%s,"%s":[{"scope":%s,"%s":[' % (
-        GROUPS[signal].encode(),
-        resource,
-        of_scope,
-        scope,
-        of_records,
-    )
-    line: list[bytes] = []
-    length = 0
-    for record in records:
-        line.append(record)
-        length += len(record)
-        if length >= LINE_BYTES:
-            yield head + b",".join(line) + b"]}]}]}\n"
-            line, length = [], 0
-    if line:
-        yield head + b",".join(line) + b"]}]}]}\n"
 
 
 def _filled(**values: object) -> dict[str, object]:

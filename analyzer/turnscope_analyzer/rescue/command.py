@@ -12,6 +12,7 @@ from turnscope_analyzer.repair.making import apply, refusal
 from turnscope_analyzer.repair.manifest import repairs_in
 from turnscope_analyzer.repair.plan import Creation, Plan, Rewrite
 from turnscope_analyzer.repair.undoing import undo
+from turnscope_analyzer.report.wording import counted, escaped
 from turnscope_analyzer.rescue.fork import new_id, path_beside, places_of_id
 from turnscope_analyzer.rescue.rewrite import Shortening, rebuild
 from turnscope_analyzer.rescue.survey import Survey, survey
@@ -55,7 +56,7 @@ def answer(request: Request) -> Answer:
     """
     try:
         thread = find_thread(request.thread, request.home or default_home())
-        click.echo(str(thread.path), err=True)
+        click.echo(escaped(str(thread.path)), err=True)
         if request.undo:
             return _undo(thread, request)
         return _rescue(thread, request)
@@ -71,31 +72,37 @@ def _rescue(thread: Thread, request: Request) -> Answer:
     if not len(found.edits):
         lines.append("Nothing to take out: it is other things that make this thread large.")
         return Answer(_text(lines), is_done=True)
+    if request.fork and not thread.thread_id:
+        raise RepairError(f"{thread.path} does not say which thread it is; a fork could not be told from it.")
     fork_id = new_id() if request.fork else ""
     work = Shortening(found, places_of_id(thread.path, thread.thread_id), fork_id) if fork_id else Shortening(found)
     plan = _plan(thread, found, work, fork_id, request.backups or thread.backups)
     why_not = refusal(plan)
+    what = "copy to" if fork_id else "change"
     if not request.apply:
-        lines += [f"would change {step.path}: {step.says}" for step in plan.steps]
-        lines.append(
-            f"Not now: {why_not}{_OR_FORK if isinstance(why_not, BusyError) and not fork_id else ''}"
-            if why_not
-            else f"Nothing was changed. With --apply it is done; the backup goes to {plan.backups}."
-        )
+        lines += [f"would {what} {step.path}: {step.says}" for step in plan.steps]
+        if why_not is None:
+            lines.append(f"Nothing was changed. With --apply it is done; what is kept goes to {plan.backups}.")
+        else:
+            lines.append(f"Not now: {why_not}{_or_fork(why_not, fork_id)}")
         return Answer(_text(lines), is_done=why_not is None)
-    if isinstance(why_not, BusyError) and not fork_id:
-        raise RepairError(f"{why_not}{_OR_FORK}")
+    if why_not is not None:
+        raise RepairError(f"{why_not}{_or_fork(why_not, fork_id)}")
     folder = apply(plan)
-    lines += [f"changed {step.path}: {step.says}" for step in plan.steps]
-    lines.append(f"verified: {found.lines:,} lines as before, the longest now {_size(work.longest)}")
+    lines += [f"done: {what} {step.path}: {step.says}" for step in plan.steps]
+    lines.append(f"verified: {counted(found.lines, 'line')} as before, the longest now {_size(work.longest)}")
+    lines.append(f"kept: {folder}")
     if fork_id:
-        lines.append(f"Go on in the new thread: codex resume {fork_id}")
-    else:
-        lines += [f"backup, originals and manifest: {folder}", _undo_hint(thread)]
+        lines.append(f"go on: codex resume {fork_id}")
+    lines.append(f"undo: turnscope rescue {plan.steps[-1].path} --undo")
     return Answer(_text(lines), is_done=True)
 
 
-_OR_FORK: Final = " Or take --fork: it leaves this thread as it is, and makes a small one beside it."
+def _or_fork(why_not: RepairError, fork_id: str) -> str:
+    """Return what else there is to do where the thread is in use."""
+    if fork_id or not isinstance(why_not, BusyError):
+        return ""
+    return " Or take --fork: it leaves this thread as it is, and makes a small one beside it."
 
 
 def _plan(thread: Thread, found: Survey, work: Shortening, fork_id: str, backups: Path) -> Plan:
@@ -124,18 +131,14 @@ def _told(thread: Thread, found: Survey) -> Iterator[str]:
     """Say what the thread holds."""
     yield f"thread {thread.thread_id or 'without an id'}"
     size = found.stamp.size_bytes
-    yield f"  now    {_size(size)} in {found.lines:,} lines, the longest {_size(found.longest)}"
+    yield f"  now    {_size(size)} in {counted(found.lines, 'line')}, the longest {_size(found.longest)}"
     for what, taken_bytes in found.taken.most_common():
         yield f"  out    {_size(taken_bytes)}, {found.count[what]:,} x {what}"
     if len(found.edits):
         yield f"  after  {_size(found.size_after)}"
     if found.damaged_lines:
         where = ", ".join(str(at) for at in found.damaged[:5])
-        yield f"  left   {found.damaged_lines:,} damaged or unclear lines as they are, at byte {where}"
-
-
-def _undo_hint(thread: Thread) -> str:
-    return f"Back to what it was: turnscope rescue {thread.path} --undo"
+        yield f"  left   {counted(found.damaged_lines, 'damaged or unclear line')}, at byte {where}"
 
 
 def _size(size_bytes: int) -> str:
@@ -147,4 +150,4 @@ def _size(size_bytes: int) -> str:
 
 
 def _text(lines: list[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{escaped(line)}\n" for line in lines)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from base64 import b64encode
+from functools import cache
 from typing import Final, Literal
 
 Form = Literal["image_url", "image_data", "text"]
@@ -30,12 +31,20 @@ def placeholder(form: Form, what: str, size_bytes: int, sha256: str) -> bytes:
 
 def _picture(comment: str) -> bytes:
     """Return a grey square as a PNG that says *comment*."""
-    header = struct.pack(">IIBBBBB", _SIDE, _SIDE, 1, 0, 0, 0, 0)
+    text = b"Comment\0" + comment.encode("latin-1", "replace")
+    return b"".join((_SIGNATURE, _header(), _chunk(b"tEXt", text), _square(), _chunk(b"IEND", b"")))
+
+
+@cache
+def _header() -> bytes:
+    return _chunk(b"IHDR", struct.pack(">IIBBBBB", _SIDE, _SIDE, 1, 0, 0, 0, 0))
+
+
+@cache
+def _square() -> bytes:
     # One bit a pixel, black and white by turns; each row begins with the number of its filter, none.
     rows = b"".join(b"\0" + (b"\xaa" if row % 2 else b"\x55") * (_SIDE // 8) for row in range(_SIDE))
-    text = b"Comment\0" + comment.encode("latin-1", "replace")
-    parts = ((b"IHDR", header), (b"tEXt", text), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
-    return _SIGNATURE + b"".join(_chunk(name, content) for name, content in parts)
+    return _chunk(b"IDAT", zlib.compress(rows, 9))
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

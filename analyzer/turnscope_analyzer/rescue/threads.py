@@ -60,6 +60,7 @@ def find_thread(name: str, home: Path) -> Thread:
     path = Path(name)
     if not name or not path.exists():
         path = _by_id(name, home)
+    own_home = _home_of(path.absolute(), home)
     path = path.resolve()
     try:
         with path.open("rb") as file:
@@ -76,7 +77,7 @@ def find_thread(name: str, home: Path) -> Thread:
     meta = _META.search(head)
     told = _ID.findall(path.name)
     thread_id = meta[1].decode() if meta else told[-1] if told else ""
-    return Thread(thread_id, path, _home_of(path))
+    return Thread(thread_id, path, own_home)
 
 
 def index_steps(thread: Thread) -> Iterator[Rows]:
@@ -107,12 +108,7 @@ def index_steps(thread: Thread) -> Iterator[Rows]:
 
 
 def _by_id(name: str, home: Path) -> Path:
-    found = [
-        path
-        for folder in _FOLDERS
-        for path in (home / folder).rglob("rollout-*.jsonl*")
-        if (told := _ID.findall(path.name)) and told[-1].startswith(name.lower())
-    ]
+    found = [path for path in _rollouts(home) if (told := _ID.findall(path.name)) and told[-1].startswith(name.lower())]
     plain = [path for path in found if path.suffix == ".jsonl"] or found
     if not name or not plain:
         raise RepairError(
@@ -125,5 +121,16 @@ def _by_id(name: str, home: Path) -> Path:
     return plain[0]
 
 
-def _home_of(path: Path) -> Path | None:
-    return next((folder.parent for folder in path.parents if folder.name in _FOLDERS), None)
+def _home_of(path: Path, home: Path) -> Path | None:
+    """Return the home that the file at *path* belongs to; its folder of sessions may be a link to elsewhere."""
+    real = path.resolve()
+    if any(one.name == real.name and one.resolve() == real for one in _rollouts(home)):
+        return home.resolve()
+    folders = (folder for one in (path, real) for folder in one.parents if folder.name in _FOLDERS)
+    return next((folder.parent.resolve() for folder in folders), None)
+
+
+def _rollouts(home: Path) -> Iterator[Path]:
+    for folder in _FOLDERS:
+        # Resolved first: below a link, not every version of Python looks.
+        yield from (home / folder).resolve().rglob("rollout-*.jsonl*")

@@ -137,9 +137,14 @@ class Journals:
         spool = engine.folder / "mark_lines.jsonl"
         windows = by_file(engine.rows("SELECT file, turn_id, first_m, last_m, marks FROM windows"))
         with spool.open("wb") as out:
-            for segment in self.segments:
-                if here := windows.get(str(segment.text)):
-                    out.writelines(line for _, line in self._lines(segment, here))
+            for _, segments in groupby(self.segments, key=attrgetter("process_id")):
+                written: set[int] = set()
+                for segment in segments:
+                    for _, line in self._lines(segment, windows.get(str(segment.text), ())):
+                        # Of turns that stay open most lines are repeated from older segments: half of all.
+                        if (known := hash(line)) not in written:
+                            written.add(known)
+                            out.write(line)
         return [str(spool)]
 
     def facts(self) -> list[Process]:
@@ -177,11 +182,10 @@ class Journals:
     def marks(self, engine: Engine, turn_ids: Collection[str]) -> dict[str, list[Mark]]:
         """Read the marks of turns that were fetched again, with all that they carry, each once."""
         found: dict[tuple[str, int], Mark] = {}
-        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE list_contains($1, turn_id)"
+        asked = "SELECT file, turn_id, first_m, last_m, marks FROM glance_parts WHERE turn_id IN (SELECT unnest($1))"
         windows = by_file(engine.rows(asked, [list(turn_ids)]))
         for segment in self.segments:
-            here = windows.get(str(segment.text))
-            for offset, line in self._lines(segment, here) if here else ():
+            for offset, line in self._lines(segment, windows.get(str(segment.text), ())):
                 try:
                     record = fields_of(line)
                 except JournalFormatError as error:
@@ -204,6 +208,8 @@ class Journals:
 
     def _lines(self, segment: Segment, windows: Sequence[Window]) -> Iterator[Located]:
         """Yield the lines of some turns; none where the segment has gone since."""
+        if not windows:
+            return
         try:
             with segment.text.open("rb", buffering=0) as file:
                 yield from Text(file, segment.text_bytes, windows, may_carry=segment.number != 1).find()

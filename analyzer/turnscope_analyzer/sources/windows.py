@@ -26,7 +26,7 @@ _STRIDE: Final = 16_384
 """Bytes between two places whose time is looked up: what a search reads too much."""
 
 _FEW: Final = 32
-"""So few turns are sooner searched for among the repeated lines than these are told apart."""
+"""For so few turns it is cheaper to look at a place, or for a turn among the repeated lines, when it is asked for."""
 
 _AHEAD: Final = 131_072
 """What is read at once: below this, memory is used again and again, which takes a quarter of the time."""
@@ -79,6 +79,8 @@ class Text:
         self._carried = self._read_carry() if may_carry else 0
         self._places = range(self._carried, self._n_bytes, _STRIDE)
         self._found: dict[int, tuple[int, int]] = {}
+        # For many windows nearly all of them are needed, and a list is bisected sooner.
+        self._times = list(map(self._time_from, self._places)) if len(windows) > _FEW else None
         self._parsed: dict[str, list[Located]] | None = None
 
     def find(self) -> Iterator[Located]:
@@ -87,7 +89,8 @@ class Text:
             name = orjson.dumps(window.turn_id)
             needle = _TURN + name + b","
             found = self._repeated.get(name, [])
-            found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
+            if len(found) < window.marks:
+                found = found + self._search(needle, window.marks - len(found), *self._bounds(window))
             if len(found) < window.marks:
                 found = self._search(needle, window.marks, 0, self._n_bytes)
             if len(found) < window.marks:
@@ -144,14 +147,16 @@ class Text:
         return self._line_from(position)[0]
 
     def _bounds(self, window: Window) -> tuple[int, int]:
-        first = bisect_left(self._places, window.first_m, key=self._time_from) - 2
-        last = bisect_right(self._places, window.last_m, max(first, 0), key=self._time_from) + 1
+        if self._times is None:
+            first = bisect_left(self._places, window.first_m, key=self._time_from) - 2
+            last = bisect_right(self._places, window.last_m, max(first, 0), key=self._time_from) + 1
+        else:
+            first = bisect_left(self._times, window.first_m) - 2
+            last = bisect_right(self._times, window.last_m, max(first, 0)) + 1
         low = self._line_from(self._places[first])[1] if first >= 0 else self._carried
         return low, self._line_from(self._places[last])[1] if last < len(self._places) else self._n_bytes
 
     def _search(self, needle: bytes, due: int, low: int, high: int) -> list[Located]:
-        if due <= 0:
-            return []
         self._hold(low, high)
         data, begin = self._held, self._held_from
         low, high = low - begin, high - begin

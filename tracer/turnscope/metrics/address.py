@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import socket
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -19,6 +21,8 @@ class Address(NamedTuple):
     @property
     def family(self) -> socket.AddressFamily:
         """Whether the host is one of IPv6."""
+        import socket  # noqa: PLC0415 -- for who serves; whoever imports turnscope does without
+
         return socket.AF_INET6 if ":" in self.host else socket.AF_INET
 
     def __str__(self) -> str:
@@ -44,6 +48,8 @@ def check_free(address: Address) -> None:
     Raises:
         ConfigurationError: Another one does, or the host is none of this machine's.
     """
+    import socket  # noqa: PLC0415 -- as above
+
     try:
         with socket.socket(address.family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,7 +18,7 @@ from turnscope.metrics.own import YIELD_STEPS
 from turnscope.metrics.source import OpenWait, Snapshot
 from turnscope.process import fate_of
 from turnscope.ship.reader import Reader
-from turnscope.watch import Watch
+from turnscope.watch import GAP_NS, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -107,7 +107,7 @@ class JournalTurns:
                 known.is_gone = False  # it may have written more since it was read: the next look tells
             known.turns = followed
             known.take_slots()
-            known.watch.check()
+            known.watch.look()
 
     def _let_go(self, process: _Process) -> None:
         """Forget what was left open so long ago that nobody waits for it, and what has no owner any more."""
@@ -157,7 +157,9 @@ class _Process:
 
     def look(self) -> None:
         """See whether it is alive, and until when it is known to have been."""
-        life = self._life = _life(self._path)
+        before, life = self._life, _life(self._path)
+        self._life = life
+        self._note_gap(before, life)
         pulse_ns = None if life is None else life.pulse_wall_ns
         fate = fate_of(self._header, pulse_ns)
         self.is_gone = fate == "killed" or (fate == "unknown" and life is not None and life.fate == ENDED)
@@ -167,6 +169,14 @@ class _Process:
         # Of one that runs here the age grows on; of any other, only as far as it is known to have lived.
         last_ns = 0 if life is None or life.pulse_mono_ns is None else life.pulse_mono_ns
         self._mono_ns = None if fate == "running" else max([last_ns, *(seen.mono_ns for seen in marks)])
+
+    def _note_gap(self, before: Life | None, life: Life | None) -> None:
+        """See whether it did not run between two pulses that follow each other; who reads late misses some."""
+        if before is None or life is None or life.pulses != before.pulses + 1:
+            return
+        last_ns, now_ns = before.pulse_mono_ns, life.pulse_mono_ns
+        if last_ns is not None and now_ns is not None and now_ns - last_ns > GAP_NS:
+            self.watch.note_gap(last_ns, now_ns)
 
     def mono_ns(self) -> int:
         """Return its monotonic clock, which is the host's."""

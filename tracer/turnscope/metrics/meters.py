@@ -81,7 +81,10 @@ class Metrics:
             )
         plan = self._plan._replace(address=None)  # the port is the parent's
         if plan.otlp or plan.provider is not None:
-            self._begin(plan)
+            try:
+                self._begin(plan)
+            except RuntimeError:  # the child is at its end already, and no thread can be started any more
+                log.debug("a forked child ended before its metrics began", exc_info=True)
 
     def end(self) -> None:
         """Give the port back and let the thread end."""

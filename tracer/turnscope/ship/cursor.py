@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import orjson
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("turnscope")
 
 Signal = Literal["traces", "logs"]
+
+SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
+"""What has a cursor each."""
 
 FOLDER: Final = "ship"
 _VERSION: Final = 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from turnscope.phases import PHASE
 from turnscope.ship import names
 from turnscope.ship.encode import Encoded, record
-from turnscope.ship.spans import lane_key, turn_span_id
+from turnscope.ship.spans import lane_span, turn_span_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,5 +71,5 @@ def _event(
     steps = episode.lanes.get(step.lane)
     # In a turn it hangs under the span that its lane will be, so that both are found from each other.
     first = steps[0] if steps and step.lane != "turn" else None
-    within = lane_key(first.process_id, first.turn, first.lane, first.seq) if first else turn_span_id(episode)
+    within = lane_span(first) if first else turn_span_id(episode)
     return record(resource, name, attributes, at_ns=at_ns, severity=severity, trace_id=episode.trace_id, span=within)

@@ -68,7 +68,7 @@ GIVEN: Final = {
 }
 """Attributes that mean nothing to us, and that the conventions have a name for: backends count tokens by it."""
 
-NOT_SENT: Final = frozenset({"slot", "trace", "parent"})
+NOT_SENT: Final = frozenset({"slot", "trace", "parent", "span", "span_above"})
 """Attributes of a mark that mean something in the journal only, or that the span itself says."""
 
 

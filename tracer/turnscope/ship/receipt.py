@@ -8,6 +8,7 @@ that was recorded is lost because a token had expired.
 from __future__ import annotations
 
 import re
+import ssl
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -26,8 +27,10 @@ _RETRYABLE_CODES: Final = frozenset(
 _BATCH_CODES: Final = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "ALREADY_EXISTS"})
 _NO_SUCH_SIGNAL: Final = frozenset({"404", "405", "501", "UNIMPLEMENTED", "NOT_FOUND"})
 _TOO_LARGE: Final = re.compile(r"larger than max|too large|message size", re.IGNORECASE)
+_DISTRUST: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED:? ?([^;:,}]*)")
 _LONGEST_ABOUT: Final = 200
 _LONGEST_WAIT_S: Final = 3600.0
+_DEEPEST: Final = 8
 
 
 class Receipt(NamedTuple):
@@ -79,7 +82,9 @@ def of_http(status: int, headers: Mapping[str, str], rejected: tuple[int, str]) 
 def of_grpc(code: str, details: str, retry_delay_s: float | None) -> Receipt:
     """Return what a status means; *retry_delay_s* is from its RetryInfo, None where it has none."""
     if code in _RETRYABLE_CODES or (code == "RESOURCE_EXHAUSTED" and retry_delay_s is not None):
-        return Receipt("retryable", code, about_of(details), retry_after_s=_capped(retry_delay_s))
+        distrust = _DISTRUST.search(details)  # stands at the end of a long story about the connection
+        about = about_of(f"certificate verify failed: {distrust[1]}" if distrust else details)
+        return Receipt("retryable", code, about, retry_after_s=_capped(retry_delay_s))
     # The same code stands for a message that is too large and for a quota: one is the batch's, the other is not.
     too_large = code == "RESOURCE_EXHAUSTED" and _TOO_LARGE.search(details) is not None
     return Receipt("refused", code, about_of(details), of_batch=code in _BATCH_CODES or too_large, too_large=too_large)
@@ -93,7 +98,23 @@ def of_success(code: str, rejected: tuple[int, str]) -> Receipt:
 
 def unreachable(error: BaseException) -> Receipt:
     """Return the receipt of a batch that got no answer: it may be tried again."""
-    return Receipt("retryable", type(error).__name__)
+    return Receipt("retryable", type(error).__name__, about_of(_tls_words(error)))
+
+
+def _tls_words(error: BaseException) -> str:
+    """Return what TLS has against the other side, "" where it is not about that; nobody waits that out."""
+    seen = 0
+    cause: BaseException | None = error
+    while cause is not None and seen < _DEEPEST:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate verify failed: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return str(cause.reason or "")
+        # Libraries hand the first error on as an argument, as a reason or as a cause.
+        inner = [*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__]
+        cause = next((one for one in inner if isinstance(one, BaseException)), None)
+        seen += 1
+    return ""
 
 
 def retry_after_s(value: str | None) -> float | None:

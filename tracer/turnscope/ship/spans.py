@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from turnscope._otel import span_key
 from turnscope.phases import PHASE, lane_kind
 from turnscope.ship.names import LANE, OPEN_AT_END, OUTCOME, TURN_ID, attributes_of, names_of
+from turnscope.ship.story import span_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -95,6 +96,8 @@ class Spans(Generic[R, T]):
         """Return the span of a lane and those of its phases."""
         if closed.lane == "turn" and not closed.episode.first_seq:
             return []  # another process has the turn itself
+        if closed.how != "lost" and span_in(closed.steps[0], "span"):
+            return []  # the program sends it when it ends; of one that is gone, nobody else does
         own = lane_id(closed)
         made = [self._lane(closed, own, resource)]
         if len(closed.steps) > 1:
@@ -195,12 +198,21 @@ def lane_id(closed: Closed) -> bytes:
     """Return the id of the span of a lane, the one that spans of other instrumentation name as their parent."""
     episode = closed.episode
     if closed.lane == "turn":
-        return lane_key(episode.process_id, episode.turn, "turn", episode.first_seq)
-    return span_key(episode.process_id, episode.turn, closed.lane, closed.steps[0].seq)
+        return bytes.fromhex(episode.own_span) or lane_key(episode.process_id, episode.turn, "turn", episode.first_seq)
+    first = closed.steps[0]
+    # Not kept, as it is asked for once: what is asked for again is the turn's.
+    return bytes.fromhex(span_in(first, "span")) or span_key(first.process_id, first.turn, first.lane, first.seq)
+
+
+def lane_span(first: Step) -> bytes:
+    """Return the id of the span of a lane below the turn from the lane's first mark."""
+    return bytes.fromhex(span_in(first, "span")) or lane_key(first.process_id, first.turn, first.lane, first.seq)
 
 
 def turn_span_id(episode: Episode) -> bytes:
     """Return the id of the turn's span, empty where nobody knows it."""
+    if episode.own_span:
+        return bytes.fromhex(episode.own_span)
     return lane_key(episode.owner, episode.turn, "turn", episode.owner_seq) if episode.owner else b""
 
 
@@ -208,6 +220,8 @@ def _parent_id(closed: Closed, kind: str) -> bytes:
     episode = closed.episode
     if kind == "turn":
         return bytes.fromhex(episode.parent_id)
+    if above := span_in(closed.steps[0], "span_above"):
+        return bytes.fromhex(above)
     compaction = episode.lanes.get("compaction")
     if kind == "upstream" and compaction and closed.steps[0].attrs.get("purpose") == "compaction":
         return lane_key(episode.process_id, episode.turn, "compaction", compaction[0].seq)

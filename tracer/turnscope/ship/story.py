@@ -72,7 +72,8 @@ def step_in(line: bytes) -> Step | None:
 class Episode:
     """A turn as far as one process had it.
 
-    ``first_seq`` names its span, and is 0 where another process, ``owner``, has the turn itself. ``lanes`` has the
+    ``first_seq`` names its span, and is 0 where another process, ``owner``, has the turn itself; ``own_span`` is the
+    span of the program's own that it was told by, "" where there is none. ``lanes`` has the
     marks of what is open, ``last`` the latest ``seq`` on each lane, ``result`` the tool result that the turn goes on
     from.
     """
@@ -85,6 +86,7 @@ class Episode:
     first_seq: int = 0
     owner: str = ""
     owner_seq: int = 0
+    own_span: str = ""
     has_ended: bool = False
     lanes: dict[str, list[Step]] = field(default_factory=dict)
     last: dict[str, int] = field(default_factory=dict)
@@ -184,6 +186,7 @@ class Story:
                 session = step.session or episode.session
                 known = Episode(step.turn, step.process_id, session, episode.trace_id)
                 known.owner, known.owner_seq = episode.owner, episode.owner_seq
+                known.own_span = episode.own_span
                 return known
         return Episode(step.turn, step.process_id, step.session, trace_id_of(step.turn))
 
@@ -191,7 +194,8 @@ class Story:
         episode.first_seq = episode.owner_seq = step.seq
         episode.owner = step.process_id
         episode.trace_id = _hex(step.attrs.get("trace"), 32) or episode.trace_id
-        episode.parent_id = _hex(step.attrs.get("parent"), 16)
+        episode.parent_id = _hex(step.attrs.get("parent"), 16) or span_in(step, "span_above")
+        episode.own_span = span_in(step, "span")
 
     def _file(self, key: tuple[str, str], episode: Episode) -> None:
         if not episode.is_over:
@@ -243,6 +247,12 @@ def _continue(episode: Episode, step: Step) -> Sequence[Closed]:
         return ()
     episode.result = None
     return (Closed(episode, "continuation", [result._replace(lane="continuation")], step, step.wall_ns, "ended"),)
+
+
+def span_in(step: Step, name: str) -> str:
+    """Return the id of a span that the attribute *name* of a mark has as a number, "" where it has none."""
+    value = step.attrs.get(name)
+    return f"{value % 2**64:016x}" if type(value) is int and value % 2**64 else ""
 
 
 def _hex(value: object, length: int) -> str:

@@ -51,6 +51,7 @@ class Told:
             self._exchange.feed(event)
         if trace is not None and not self._ended:
             self._send(trace, events)
+            self._dispatch(trace, events)
         self._exchange.finish()
         self._accept(trace)
         if trace is not None and self._ended:
@@ -116,6 +117,16 @@ class Told:
         if sent is not None and not any(event.name == "api_request" and event.at_ns >= sent.at_ns for event in events):
             self._exchange.sent(sent.at_ns, sent.record, sampling=sent.sampling)
             self._sent = True
+
+    def _dispatch(self, trace: Trace, events: Sequence[Event]) -> None:
+        """Mark the call of a tool that no event tells of: those come when somebody has decided, or it has run."""
+        found = trace.dispatched()
+        if found is not None and not self._exchange.open_calls and not self._exchange.answering:
+            span_id, child = found
+            # After the response that asked for it; an earlier one has come back, and its span has not yet.
+            asked_ns = max((event.at_ns for event in events if event.name == "api_request"), default=0)
+            if child.end_ns >= asked_ns and not self._exchange.results_in:
+                self._ledger.add(f"tool:{span_id}", "tool_call", child.end_ns, child.record, late=True)
 
     def _end(self, at_ns: int, record: Record) -> None:
         """End the turn in the way that its last request shows. The program's own record knows better: ``late``."""

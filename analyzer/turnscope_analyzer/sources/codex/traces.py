@@ -39,6 +39,9 @@ _BEFORE_SAMPLING: Final = "build_prompt"
 _SENDING: Final = frozenset({_BEFORE_SENDING, "responses.stream_request", "responses.compact_request"})
 """What the span of a request may have for children; others that look for credentials have more."""
 
+_DISPATCHED: Final = ("tool_dispatch.", "build_tool_call")
+"""How the names of the first spans below a tool's begin (0.169, 0.142), before a person is asked or the tool runs."""
+
 
 class Child(NamedTuple):
     """A span that has ended below one that has not."""
@@ -105,6 +108,16 @@ class Trace:
         newest = max(waiting, key=lambda child: child.end_ns)
         samples = any(child.name == _BEFORE_SAMPLING for children in self._open.values() for child in children)
         return Sent(newest.end_ns, newest.record, samples if self.shows_sampling else None)
+
+    def dispatched(self) -> tuple[str, Child] | None:
+        """Return the span of the newest tool that is open, and the first that ended below it; None where none is."""
+        begun = [
+            (span_id, child)
+            for span_id, children in self._open.items()
+            for child in children[:1]
+            if child.name.startswith(_DISPATCHED)
+        ]
+        return max(begun, key=lambda found: found[1].end_ns, default=None)
 
     def turn_at(self, at_ns: int) -> str | None:
         """Return the turn that the trace was in at a time; its only one where it has one, None where it has none."""

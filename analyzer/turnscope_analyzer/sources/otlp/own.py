@@ -85,6 +85,9 @@ class Own:
     def captures(self) -> Iterator[Capture]:
         """Give the marks and the processes that sent them."""
         self._marks.sort(key=lambda mark: (mark.at_ns, mark.offset))
+        # A batch whose receipt was lost is sent again.
+        once = {(m.process_id, m.turn_id, m.lane, m.phase, m.at_ns): m for m in reversed(self._marks)}
+        self._marks = list(reversed(once.values()))
         processes = [
             Process(process_id, "otlp", "unknown", horizon_ns, "its last log record", file, detail=2)
             for process_id, (horizon_ns, file) in self._last.items()

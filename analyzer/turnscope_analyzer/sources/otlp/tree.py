@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from turnscope_analyzer.sources.otlp.roles import Facts, Role
+    from turnscope.conventions import Role
+    from turnscope_analyzer.sources.otlp.roles import Facts
 
 Kind = Literal["agent", "root", "open"]
 """How a turn was told: by its agent's span, by the root above a model's, or by a parent that never came."""

@@ -18,7 +18,7 @@ WITH lines AS (
             attrs: 'STRUCT(
                 error_type VARCHAR, purpose VARCHAR, step BIGINT, result VARCHAR, cursor BIGINT,
                 chunks BIGINT, progress_at BIGINT, max_gap BIGINT, resumed BOOLEAN, recovered BOOLEAN,
-                escalated BOOLEAN
+                escalated BOOLEAN, traced BOOLEAN
             )'
         },
         format = 'newline_delimited',

@@ -1,6 +1,6 @@
 -- lives: where each turn stands on its own lane.
 -- reads:   turn_phases(turn_id, lane_kind, phase, at_ns, seq, resumed, terminal, lane_next_ns)
--- reads:   marks(turn_id, session_id, lane_kind, phase, at_ns, recovered)
+-- reads:   marks(turn_id, session_id, lane_kind, phase, at_ns, recovered, traced)
 -- column:  turn_id VARCHAR       -- the turn
 -- column:  session_id VARCHAR    -- its session
 -- column:  accepted_ns BIGINT    -- when it was accepted, NULL where that is not on file
@@ -10,6 +10,7 @@
 -- column:  worked_ns BIGINT      -- the last mark of a request, a tool or other work
 -- column:  closing_ns BIGINT     -- lanes that opened before this are closed: the turn ended or was taken over
 -- column:  recovered_ns BIGINT   -- last life of its process, where recover() closed the turn and nobody went on with it
+-- column:  traced BOOLEAN        -- spans alone tell of it: headers, and requests without one, are not on file
 -- grain:   one row per turn
 WITH turn_lane AS (
     SELECT
@@ -30,7 +31,8 @@ all_marks AS (
         min(mark.at_ns) FILTER (WHERE mark.phase = 'accepted') AS accepted_ns,
         max(mark.at_ns) FILTER (WHERE mark.lane_kind NOT IN ('turn', 'renderer', 'cancel')) AS worked_ns,
         max(mark.at_ns) FILTER (WHERE mark.recovered) AS recovered_ns,
-        max(mark.at_ns) FILTER (WHERE coalesce(mark.recovered, FALSE) = FALSE) AS written_ns
+        max(mark.at_ns) FILTER (WHERE coalesce(mark.recovered, FALSE) = FALSE) AS written_ns,
+        count(*) FILTER (WHERE mark.traced) > 0 AS traced
     FROM marks AS mark
     GROUP BY mark.turn_id
 )
@@ -47,6 +49,7 @@ SELECT
     CASE
         WHEN lane.ended_phase IS NULL AND (turn.written_ns IS NULL OR turn.written_ns <= turn.recovered_ns)
             THEN turn.recovered_ns
-    END AS recovered_ns
+    END AS recovered_ns,
+    turn.traced
 FROM all_marks AS turn
 LEFT JOIN turn_lane AS lane ON turn.turn_id = lane.turn_id

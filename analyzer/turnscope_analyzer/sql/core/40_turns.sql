@@ -1,5 +1,5 @@
 -- turns: one row of facts a turn, all that the verdict rests on.
--- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, worked_ns, recovered_ns)
+-- reads:   lives(turn_id, session_id, accepted_ns, ended_phase, ended_ns, ended_seq, worked_ns, recovered_ns, traced)
 -- reads:   turn_phases(turn_id, process_id, own, turn_next_ns)
 -- reads:   processes(process_id, source, fate, horizon_ns, shows_requests, shows_ends)
 -- reads:   waits(turn_id, lane, phase, since_ns, silent_ns, seq, error_type, escalated, purpose, step, keepalives)
@@ -67,7 +67,7 @@ SELECT
     process.source,
     CASE WHEN lives.recovered_ns IS NOT NULL THEN 'killed' ELSE process.fate END AS fate,
     process.horizon_ns,
-    process.shows_requests,
+    process.shows_requests AND NOT lives.traced AS shows_requests,
     process.shows_ends,
     lives.accepted_ns,
     lives.ended_phase,

@@ -21,6 +21,7 @@ CREATE TABLE marks (
     resumed BOOLEAN,
     recovered BOOLEAN,
     escalated BOOLEAN,
+    traced BOOLEAN,
     live_chunks BIGINT,
     live_progress_at BIGINT,
     live_keepalives BIGINT,
