@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from io import BytesIO
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope.reading import read_header
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from turnscope.ship.story import Step
 
-_BLOCK_BYTES: Final = 4 * LONGEST_LINE
+_BLOCK_BYTES: Final = 2 * LONGEST_LINE
 _NOTE_START: Final = b'{"turnscope":'
 
 
@@ -100,17 +101,18 @@ class Reader:
         try:
             while block := self._block(fd, self.at.get(name, 0)):
                 place = self.at.get(name, 0)
-                *lines, rest = block.split(b"\n")
-                for line in lines:
-                    self.at[name] = place = place + len(line) + 1
+                if not block.endswith(b"\n"):
+                    # A line that is longer than any of ours: pass over it as it comes.
+                    self.at[name] = place + len(block)
+                    continue
+                # Line by line, not split at once: a batch is mostly full before its last block is at its end.
+                for line in BytesIO(block):
+                    self.at[name] = place = place + len(line)
                     step = step_in(line)
                     if step is not None:
                         yield process_id, step
                     elif not line.startswith(_NOTE_START):
                         self.damaged += 1
-                if rest:
-                    # A line that is longer than any of ours: pass over it as it comes.
-                    self.at[name] = place + len(rest)
         finally:
             os.close(fd)
 
