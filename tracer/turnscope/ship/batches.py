@@ -27,7 +27,13 @@ Header = dict[str, object]
 
 
 class Maker(Protocol):
-    """Makes the items of one signal."""
+    """Makes the items of one signal.
+
+    Attributes:
+        tells_marks: Whether it sends something of marks that end nothing; where not, it is not asked about them.
+    """
+
+    tells_marks: bool
 
     def reached(self, episode: Episode, step: Step, closed: Sequence[Closed], header: Header) -> Sequence[Any]:
         """Return what is sent because of a mark, and of the lanes that ended with it."""
@@ -92,8 +98,9 @@ class Batches:
         if taken is None:
             return ()
         episode, closed = taken
-        process_id = step.process_id
-        return self._maker.reached(episode, step, closed, self._headers.get(process_id) or {"proc": process_id})
+        if not closed and not self._maker.tells_marks:
+            return ()
+        return self._maker.reached(episode, step, closed, self._header(step.process_id))
 
     def _lose(self, episode: Episode, horizon_ns: int) -> Sequence[Any]:
         closed = self.story.lose(episode, horizon_ns)

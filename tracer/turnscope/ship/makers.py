@@ -42,6 +42,8 @@ T = TypeVar("T")
 class SpanMaker(Generic[R, T]):
     """Spans of what has ended, as *writer* writes them; *resource_as* is how it has the resource."""
 
+    tells_marks = False
+
     def __init__(self, writer: Writer[R, T], resource_as: Callable[[Resource], R]) -> None:
         self._spans = Spans(generation_in(os.environ), writer)
         self._resources = _Resources(resource_as)
@@ -67,6 +69,8 @@ class SpanMaker(Generic[R, T]):
 
 class EventMaker:
     """A log record for each phase."""
+
+    tells_marks = True
 
     def __init__(self) -> None:
         self._resources = _Resources(resource_bytes)
