@@ -7,6 +7,7 @@ between. Field numbers are those of opentelemetry-proto.
 from __future__ import annotations
 
 import struct
+from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,8 @@ _EVENT_ATTRIBUTE: Final = tag(3, 2)
 _EVENT_TIME: Final = struct.Struct("<BQ").pack
 _EVENT_AT: Final = tag(1, 1)[0]
 _EVENT_NAMES: Final = {phase.name: text(tag(2, 2), phase.otel_name) for phase in PHASES}
-_ID_AND_TIMES: Final = 8 + 2 * (1 + 8)
+_TIME_BYTES: Final = 1 + 8
+_ID_AND_TIMES: Final = 8 + 2 * _TIME_BYTES
 _ERROR: Final = tag(3, 0) + varint(2)
 _UNSET: Final = sized(tag(15, 2))  # it is there all the same, as the SDK has it
 _FLAGS: Final = tag(16, 5) + struct.pack("<I", 0x100)  # it is known whether the parent is remote, and it is not
@@ -132,9 +134,9 @@ def resource_bytes(resource: Resource) -> bytes:
 
 def request_of(items: Iterable[Encoded]) -> bytes:
     """Return an export request for spans or for log records: they are built alike."""
-    by_resource: dict[bytes, list[bytes]] = {}
+    by_resource: defaultdict[bytes, list[bytes]] = defaultdict(list)
     for resource, item in items:
-        by_resource.setdefault(resource, []).append(item)
+        by_resource[resource].append(item)
     request: list[bytes] = []
     for resource, items_of in by_resource.items():
         size = len(_SCOPE) + sum(map(len, items_of))
@@ -144,15 +146,15 @@ def request_of(items: Iterable[Encoded]) -> bytes:
 
 
 def _event(step: Step) -> bytes:
-    name, attrs = _EVENT_NAMES[step.phase], step.attrs
-    attributes = b""
+    _, _, _, phase, at_ns, _, _, _, attrs = step
+    name, attributes = _EVENT_NAMES[phase], b""
     if attrs:
         try:
             attributes = b"".join(map(_event_attribute, attrs, attrs.values()))
         except TypeError:  # a list or an object, which nobody can look up, and which is not sent
             attributes = pairs(_EVENT_ATTRIBUTE, attributes_of(attrs))
-    times = _EVENT_TIME(_EVENT_AT, step.wall_ns)
-    return b"".join((_EVENT, varint(len(times) + len(name) + len(attributes)), times, name, attributes))
+    size = _TIME_BYTES + len(name) + len(attributes)
+    return b"".join((_EVENT, varint(size), _EVENT_TIME(_EVENT_AT, at_ns), name, attributes))
 
 
 @lru_cache(maxsize=1024, typed=True)

@@ -74,6 +74,8 @@ NOT_SENT: Final = frozenset({"slot", "trace", "parent", "span", "span_above"})
 
 _SENT_AS: Final = GIVEN | OWN | dict.fromkeys(NOT_SENT, "")
 _LOWEST: Final = -(2**63)
+_HIGHEST: Final = 2**63 - 1
+_PLAIN: Final = (str, int, float)
 
 
 def names_of(generation: Generation) -> dict[str, str]:
@@ -93,8 +95,11 @@ def attributes_of(attrs: Mapping[str, object]) -> dict[str, str | int | float | 
         known = _SENT_AS.get(name)
         if known is None:
             known = f"turnscope.attr.{name}"
-        if known and isinstance(value, (str, int, float)):
+        if not known:
+            continue
+        if type(value) is int:
             # The journal has unsigned integers of 64 bits, too; an attribute has no room for them.
-            fits = value.__class__ is not int or _LOWEST <= value < -_LOWEST
-            sent[known] = value if fits else str(value)
+            sent[known] = value if _LOWEST <= value <= _HIGHEST else str(value)
+        elif isinstance(value, _PLAIN):
+            sent[known] = value
     return sent

@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from turnscope._otel import span_key
-from turnscope.phases import PHASE, lane_kind
+from turnscope.phases import PHASES, lane_kind
 from turnscope.ship.names import LANE, OPEN_AT_END, OUTCOME, TURN_ID, attributes_of, names_of
 from turnscope.ship.story import span_in
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from turnscope.ship.names import Generation
-    from turnscope.ship.story import Closed, Episode, Step
+    from turnscope.ship.story import Closed, Episode, How, Step
 
 R_contra = TypeVar("R_contra", contravariant=True)
 T_co = TypeVar("T_co", covariant=True)
@@ -37,7 +37,9 @@ _OWN: Final = {
 
 _ODD: Final = 0x9E3779B97F4A7C15
 _MASK: Final = 2**64 - 1
-_QUEUE_WAIT: Final = "turnscope.queue.wait"
+_PHASE_NAMES: Final = {phase.name: phase.otel_name for phase in PHASES} | {"queued": "turnscope.queue.wait"}
+"""Spans of phases."""
+
 _FAILS: Final = frozenset({"failed", "interrupted", "upstream_failed", "hydration_failed", "compaction_failed"})
 _OUTCOMES: Final = {"upstream_completed": "completed", "upstream_failed": "failed"}
 
@@ -94,53 +96,55 @@ class Spans(Generic[R, T]):
 
     def of(self, closed: Closed, resource: R) -> list[T]:
         """Return the span of a lane and those of its phases."""
-        if closed.lane == "turn" and not closed.episode.first_seq:
+        episode, lane, steps, _, _, how = closed
+        if lane == "turn" and not episode.first_seq:
             return []  # another process has the turn itself
-        if closed.how != "lost" and span_in(closed.steps[0], "span"):
+        given = span_in(steps[0], "span")
+        if given and how != "lost":
             return []  # the program sends it when it ends; of one that is gone, nobody else does
-        own = lane_id(closed)
+        own = lane_id(closed, given)
         made = [self._lane(closed, own, resource)]
-        if len(closed.steps) > 1:
+        if len(steps) > 1:
             self._add_phases(made, closed, own, resource)
         return made
 
     def _lane(self, closed: Closed, own: bytes, resource: R) -> T:
-        episode, kind, steps = closed.episode, lane_kind(closed.lane), closed.steps
+        episode, lane, steps, end, end_ns, how = closed
+        first, kind = steps[0], lane_kind(lane)
         attributes = self._attributes(closed, kind)
-        error = _error_of(closed)
+        error = _error_of(lane, end, how)
         if error:
             attributes["error.type"] = error
         return self._writer.lane(
             resource,
             episode.trace_id,
-            self._name(steps[0], kind),
+            self._name(first, kind),
             span=own,
-            parent=_parent_id(closed, kind),
-            start_ns=steps[0].wall_ns,
-            end_ns=_end_ns(steps[0], closed.end, closed.end_ns),
+            parent=_parent_id(episode, first, kind),
+            start_ns=first.wall_ns,
+            end_ns=_end_ns(first, end, end_ns),
             attributes=attributes,
             steps=steps if kind == "turn" else steps[1:],
-            error="" if error == "cancelled" and closed.how != "lost" else error,
+            error="" if error == "cancelled" and how != "lost" else error,
             is_client=kind == "upstream",
         )
 
     def _add_phases(self, made: list[T], closed: Closed, own: bytes, resource: R) -> None:
         """Add a span for each phase of a lane with several; one alone is the lane itself."""
-        episode, lane, steps, _, end_ns, _ = closed
+        episode, lane, steps, last, end_ns, _ = closed
         above = int.from_bytes(own, "big")
         # Only names of our own in here: a model's or a tool's would make another request of it to who reads it.
         session = steps[0].session or episode.session
         attributes = {LANE: lane, TURN_ID: episode.turn, self._names["session"]: session}
         write = self._writer.phases(resource, episode.trace_id, parent=own, attributes=attributes)
-        for step, end in zip(steps, [*steps[1:], closed.end], strict=True):
-            phase, start_ns = step.phase, step.wall_ns
+        for step, end in zip(steps, [*steps[1:], last], strict=True):
+            _, _, _, phase, start_ns, _, seq, _, _ = step
             # A turn is in `started` until it ends: that is the turn's own span.
             if phase == "started" and lane == "turn":
                 continue
-            name = _QUEUE_WAIT if phase == "queued" else PHASE[phase].otel_name
             # Another hash of each would cost a fifth of a phase. Odd by odd is never 0, and never twice the same.
-            span = (above ^ ((2 * step.seq + 1) * _ODD & _MASK)).to_bytes(8, "big")
-            made.append(write(name, span, start_ns, _end_ns(step, end, end_ns)))
+            span = (above ^ ((2 * seq + 1) * _ODD & _MASK)).to_bytes(8, "big")
+            made.append(write(_PHASE_NAMES[phase], span, start_ns, _end_ns(step, end, end_ns)))
 
     def _name(self, first: Step, kind: str) -> str:
         if kind == "turn":
@@ -152,33 +156,35 @@ class Spans(Generic[R, T]):
         return _OWN.get(kind) or f"turnscope.{kind}"
 
     def _attributes(self, closed: Closed, kind: str) -> dict[str, Any]:
-        names, episode, end = self._names, closed.episode, closed.end
-        attributes = attributes_of(closed.steps[0].attrs)
-        if end is not None and end.attrs and end.lane == closed.lane:
+        names = self._names
+        episode, lane, steps, end, _, how = closed
+        first = steps[0].attrs
+        attributes = attributes_of(first) if first else {}
+        if end is not None and end.attrs and end.lane == lane:
             attributes |= attributes_of(end.attrs)
-        attributes[TURN_ID], attributes[LANE] = episode.turn, closed.lane
-        if episode.session:
-            attributes[names["conversation"]] = attributes[names["session"]] = episode.session
+        attributes[TURN_ID], attributes[LANE] = episode.turn, lane
+        if session := episode.session:
+            attributes[names["conversation"]] = attributes[names["session"]] = session
         if kind == "upstream":
             attributes[names["operation"]] = names["request"]
-            self._add_of_request(attributes, closed)
+            self._add_of_request(attributes, steps, end)
         elif kind == "tool":
             attributes[names["operation"]] = names["tool"]
-            attributes[names["call_id"]] = closed.lane.partition(":")[2]
+            attributes[names["call_id"]] = lane.partition(":")[2]
         elif kind == "turn":
             attributes[names["operation"]] = names["turn"]
             attributes[OUTCOME] = "interrupted" if end is None else end.phase
         if kind != "tool":
             # On other lanes a name is that of a queue or a client, and no tool's.
             attributes.pop(names["tool_name"], None)
-        if kind != "turn" and closed.how != "ended":
-            attributes[OPEN_AT_END] = True
-        if closed.how == "lost":
-            attributes["turnscope.turn.recovered"] = True
+        if how != "ended":
+            if kind != "turn":
+                attributes[OPEN_AT_END] = True
+            if how == "lost":
+                attributes["turnscope.turn.recovered"] = True
         return attributes
 
-    def _add_of_request(self, attributes: dict[str, Any], closed: Closed) -> None:
-        steps = closed.steps
+    def _add_of_request(self, attributes: dict[str, Any], steps: Sequence[Step], end: Step | None) -> None:
         for step in steps:
             if step.phase in {"first_event", "first_item"}:
                 attributes[self._names["first_chunk"]] = max(0, step.mono_ns - steps[0].mono_ns) / 1e9
@@ -189,19 +195,24 @@ class Spans(Generic[R, T]):
                 if isinstance(status, int):
                     attributes |= attributes_of({"status": status})
                 break
-        ended = _OUTCOMES.get("" if closed.end is None else closed.end.phase)
+        ended = _OUTCOMES.get("" if end is None else end.phase)
         if ended and self._names["response_status"]:
             attributes[self._names["response_status"]] = ended
 
 
-def lane_id(closed: Closed) -> bytes:
-    """Return the id of the span of a lane, the one that spans of other instrumentation name as their parent."""
-    episode = closed.episode
-    if closed.lane == "turn":
+def lane_id(closed: Closed, given: str) -> bytes:
+    """Return the id of the span of a lane, the one that spans of other instrumentation name as their parent.
+
+    *given* is the span of the program's own that its first mark was told by, "" where there is none.
+    """
+    episode, lane, steps, _, _, _ = closed
+    if lane == "turn":
         return bytes.fromhex(episode.own_span) or lane_key(episode.process_id, episode.turn, "turn", episode.first_seq)
-    first = closed.steps[0]
+    if given:
+        return bytes.fromhex(given)
+    turn, _, _, _, _, _, seq, process_id, _ = steps[0]
     # Not kept, as it is asked for once: what is asked for again is the turn's.
-    return bytes.fromhex(span_in(first, "span")) or span_key(first.process_id, first.turn, first.lane, first.seq)
+    return span_key(process_id, turn, lane, seq)
 
 
 def lane_span(first: Step) -> bytes:
@@ -216,30 +227,30 @@ def turn_span_id(episode: Episode) -> bytes:
     return lane_key(episode.owner, episode.turn, "turn", episode.owner_seq) if episode.owner else b""
 
 
-def _parent_id(closed: Closed, kind: str) -> bytes:
-    episode = closed.episode
+def _parent_id(episode: Episode, first: Step, kind: str) -> bytes:
     if kind == "turn":
         return bytes.fromhex(episode.parent_id)
-    if above := span_in(closed.steps[0], "span_above"):
+    if above := span_in(first, "span_above"):
         return bytes.fromhex(above)
-    compaction = episode.lanes.get("compaction")
-    if kind == "upstream" and compaction and closed.steps[0].attrs.get("purpose") == "compaction":
-        return lane_key(episode.process_id, episode.turn, "compaction", compaction[0].seq)
+    if kind == "upstream" and first.attrs.get("purpose") == "compaction":
+        compaction = episode.lanes.get("compaction")
+        if compaction:
+            return lane_key(episode.process_id, episode.turn, "compaction", compaction[0].seq)
     return turn_span_id(episode)
 
 
-def _error_of(closed: Closed) -> str:
-    if closed.how == "lost":
+def _error_of(lane: str, end: Step | None, how: How) -> str:
+    if how == "lost":
         return "process_lost"
-    end = closed.end
-    if end is None or closed.lane == "continuation":
+    if end is None or lane == "continuation":
         return ""
     said = end.attrs.get("error_type")
     if isinstance(said, str) and said:
         return said
-    if end.phase in {"cancelled", "interrupted"}:
-        return "cancelled" if end.phase == "cancelled" else "interrupted"
-    return "other" if end.phase in _FAILS else ""
+    phase = end.phase
+    if phase in {"cancelled", "interrupted"}:
+        return phase
+    return "other" if phase in _FAILS else ""
 
 
 def _end_ns(first: Step, end: Step | None, end_ns: int) -> int:

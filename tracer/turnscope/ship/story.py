@@ -52,20 +52,21 @@ def step_in(line: bytes) -> Step | None:
     """Return the mark that stands on *line*; None when it is none, or when no span has room for its numbers."""
     try:
         found = orjson.loads(line)
-        fields = _FIELDS(found)
+        turn, session, lane, phase, wall_ns, mono_ns, seq, process_id = _FIELDS(found)
     except (ValueError, KeyError, TypeError):
         return None
-    turn, session, lane, phase, wall_ns, mono_ns, seq, process_id = fields
     if not (
-        (turn.__class__ is str is session.__class__ is lane.__class__ is phase.__class__ is process_id.__class__)
-        and (wall_ns.__class__ is int is mono_ns.__class__ is seq.__class__)
+        (type(turn) is type(session) is type(lane) is type(phase) is type(process_id) is str)
+        and (type(wall_ns) is type(mono_ns) is type(seq) is int)
+        # What no encoding of a span has room for would have the whole batch refused: one look at the bits of all three.
+        and 0 <= wall_ns | mono_ns | seq <= _HIGHEST
     ):
         return None
-    # What no encoding of a span has room for would have the whole batch refused.
-    if not (0 <= wall_ns <= _HIGHEST and 0 <= mono_ns <= _HIGHEST and 0 <= seq <= _HIGHEST):
-        return None
     attrs = found.get("attrs")
-    return tuple.__new__(Step, (*fields, attrs if attrs.__class__ is dict else {}))
+    if type(attrs) is not dict:
+        attrs = {}
+    # Not by name: that would be one more call in Python for each mark.
+    return tuple.__new__(Step, (turn, session, lane, phase, wall_ns, mono_ns, seq, process_id, attrs))
 
 
 @dataclass(slots=True)
@@ -99,7 +100,10 @@ class Episode:
 
 
 class Closed(NamedTuple):
-    """What one lane came to: the marks on it without the last, and the one that ended it, where there is one."""
+    """What one lane came to: the marks on it without the last, and the one that ended it, where there is one.
+
+    The one mark of a continuation is the result of the tool, as it stands on its own lane.
+    """
 
     episode: Episode
     lane: str
@@ -127,7 +131,9 @@ class Story:
         """
         turn, _, lane, phase, _, _, seq, process_id, attrs = step
         key = (process_id, turn)
-        episode = self._open.get(key) or self._recent.get(key)
+        episode = known = self._open.get(key)
+        if episode is None:
+            episode = self._recent.get(key)
         if episode is not None and seq <= episode.last.get(lane, 0):
             return None
         begins = phase == "accepted" or (bool(attrs) and attrs.get("resumed") is True)
@@ -137,7 +143,7 @@ class Story:
             self._begin(episode, step)
         episode.last[lane] = seq
         closed = _reach(episode, step)
-        if not episode.lanes or key not in self._open:
+        if known is None or not episode.lanes:
             self._file(key, episode)
         return episode, closed
 
@@ -156,7 +162,7 @@ class Story:
             for lane, steps in episode.lanes.items()
         ]
         if episode.result is not None:
-            result = episode.result._replace(lane="continuation")
+            result = episode.result
             closed.append(Closed(episode, "continuation", [result], None, max(horizon_ns, result.wall_ns), "lost"))
         closed.sort(key=lambda one: one.lane == "turn")
         episode.has_ended, episode.lanes, episode.result = True, {}, None
@@ -228,7 +234,8 @@ def _reach(episode: Episode, step: Step) -> Sequence[Closed]:
         return closed
     if step.phase == "tool_result" and not any(lane_kind(other) == "tool" for other in episode.lanes):
         episode.result = step
-    return (*closed, Closed(episode, lane, steps, step, step.wall_ns, "ended"))
+    ended = Closed(episode, lane, steps, step, step.wall_ns, "ended")
+    return (*closed, ended) if closed else (ended,)
 
 
 def _end(episode: Episode, step: Step) -> Iterator[Closed]:
@@ -246,7 +253,7 @@ def _continue(episode: Episode, step: Step) -> Sequence[Closed]:
     if result is None or not (goes_on or PHASE[step.phase].lane == "turn"):
         return ()
     episode.result = None
-    return (Closed(episode, "continuation", [result._replace(lane="continuation")], step, step.wall_ns, "ended"),)
+    return (Closed(episode, "continuation", [result], step, step.wall_ns, "ended"),)
 
 
 def span_in(step: Step, name: str) -> str:
