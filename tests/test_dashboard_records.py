@@ -42,7 +42,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
         point_at(collector, patch)
         patch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2.3")
         turnscope.configure(folder, service="gw", otlp=False)
-        # What it leaves open must not be the turn of the tests that come after it.
+        # The turns that hang stay open: in a context of their own they are no other test's current turn.
         contextvars.copy_context().run(_record)
         shipper = Shipper(folder, pace=FAST)
         shipper.start()

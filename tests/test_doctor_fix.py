@@ -199,6 +199,19 @@ def test_a_lock_whose_owner_is_gone_is_taken_away_and_comes_back(state: State) -
     assert lock.exists()
 
 
+def test_a_row_that_is_damaged_is_left_as_it_is(state: State) -> None:
+    state.user(0).answer(5).row(status="running", startedAt=0, updatedAt=700)
+    content = json.dumps({KEY: {**rows(state.root)[KEY], "endedAt": {"no": "time"}}})
+    (state.sessions / "sessions.json").write_text(content)
+    rest(state.root)
+
+    result = doctor(state.root, "--fix", "ZOMBIE_RUNNING", "--apply")
+
+    assert result.exit_code == cli.EXIT_ERROR
+    assert "its row is damaged, endedAt is no plain value. It was left as it is." in result.stderr
+    assert (state.sessions / "sessions.json").read_text() == content
+
+
 def test_where_nothing_is_to_be_repaired_that_is_said(state: State) -> None:
     state.user(0).answer(5).row(status="done", startedAt=0, endedAt=6)
 

@@ -162,3 +162,12 @@ def test_lengths_of_every_size_are_right(tmp_path: Path, size: int) -> None:
 
     assert encoded(tmp_path) == encode_spans(spans_of(tmp_path))
     assert len(records_of(tmp_path).resource_logs[0].scope_logs[0].log_records) == 2
+
+
+@pytest.mark.parametrize("parent", ["0" * 16, "-000000000000001", "1_1_1_1_1_1_1_11", " bcdef0123456789", "no", 7])
+def test_what_is_no_id_is_no_parent(tmp_path: Path, parent: object) -> None:
+    write(tmp_path, header(), line(1, attrs={"parent": parent}), line(2, phase="completed"))
+
+    (span,) = spans_of(tmp_path)
+
+    assert span.parent is None

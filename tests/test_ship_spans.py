@@ -279,15 +279,6 @@ def test_an_attribute_of_the_gateways_own_is_kept_apart(tmp_path: Path) -> None:
     assert [key for key in attributes(span) if "slot" in key or "list" in key] == []
 
 
-@pytest.mark.parametrize("parent", ["0" * 16, "-000000000000001", "1_1_1_1_1_1_1_11", " bcdef0123456789", "no", 7])
-def test_what_is_no_id_is_no_parent(tmp_path: Path, parent: object) -> None:
-    write(tmp_path, header(), line(1, attrs={"parent": parent}), line(2, phase="completed"))
-
-    (span,) = spans_of(tmp_path)
-
-    assert span.parent is None
-
-
 def test_a_phase_that_the_vocabulary_has_not_makes_no_span() -> None:
     story = Story()
 

@@ -243,7 +243,7 @@ def test_kept_glances_come_back_as_they_were(tmp_path: Path) -> None:
         engine.load("capture", [{"plain_below_ns": 60}])
         engine.load("glance_parts", [went_on, plain])
         engine.load("segment_keys", [{"file": "a", "key": 7}])
-        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain, 1 AS parts FROM glance_parts")
+        engine.rows("CREATE TABLE glance AS SELECT turn_id, turn_id = 't2' AS plain, TRUE AS alone FROM glance_parts")
         engine.set("kept_files", ["a"])
         engine.export("adapters/duckdb_keep", tmp_path / "kept.parquet")
         engine.clear("glance_parts")

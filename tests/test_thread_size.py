@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,19 @@ def test_a_thread_is_measured_by_kind_with_its_images(tmp_path: Path) -> None:
     assert 0 < size.images.live < size.images.count
     assert size.images.different < size.images.count
     assert size.growth.compactions == 1
+
+
+def test_the_memory_does_not_depend_on_the_length_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / f"rollout-2026-11-21T01-00-00-{THREAD}.jsonl"
+    write(path, turn(0, ("response_item", {"type": "function_call_output", "output": IMAGE + "A" * 30_000_000})))
+
+    tracemalloc.start()
+    size = measure(path)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert size.images.bytes > 30_000_000
+    assert peak_bytes < 8_000_000
 
 
 def test_a_transcript_of_another_kind_is_measured_by_its_lines(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ class SteadyTurns:
             return
         engine.set("mark_lines", files)
         engine.view("strides", "adapters/duckdb_strides")
-        engine.build("core/15_paces")
+        with engine.joining_as_written():
+            engine.build("core/15_paces")
         engine.rows(
             "UPDATE glance SET plain = TRUE WHERE turn_id IN (SELECT turn_id FROM paces, capture"
             " WHERE longest_ns < plain_below_ns)"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PYTHON: Final = os.environ.get("TURNSCOPE_PHOENIX", "")
 """The interpreter of the environment that Phoenix is installed in; ``make test-backends`` says it."""
 
-_START_S: Final = 120
+_START_S: Final = 240
 _PAGE: Final = 1000
 _LONGEST_PAGE: Final = 60
 _PROJECT: Final = "/v1/projects/default"
@@ -75,7 +75,7 @@ class Phoenix:
                 stdout=log,
                 stderr=log,
             )
-        self._client = httpx.Client(base_url=self._url, timeout=30)
+        self._client = httpx.Client(base_url=self._url, timeout=120)
         give_up = time.monotonic() + _START_S
         while not self._is_up():
             if self._process.poll() is not None or time.monotonic() > give_up:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from turnscope_analyzer.doctor.fields import with_fields
 from turnscope_analyzer.doctor.homes import open_stores
-from turnscope_analyzer.repair.errors import NotVerifiedError
+from turnscope_analyzer.repair.errors import ChangedError, NotVerifiedError, RepairError
 from turnscope_analyzer.repair.plan import BACKUPS, Plan, Removal, Rewrite, Rows, Statement, stamp_of
 from turnscope_analyzer.sources.objects import parse_object
 from turnscope_analyzer.sources.openclaw.gateway import fate_of_lock, read_lock
 from turnscope_analyzer.sources.openclaw.places import root_of
 from turnscope_analyzer.sources.openclaw.rows import row_spans
-from turnscope_analyzer.sources.snapshot import snapshot
+from turnscope_analyzer.sources.snapshot import UNREADABLE, snapshot, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,6 +61,7 @@ def plans_of(code: str, checkups: Iterable[Checkup]) -> tuple[list[Plan], list[R
 
     Raises:
         OSError: A file that is to be changed cannot be read.
+        RepairError: It is not what it was, or damaged.
     """
     steps: dict[Path, list[Step]] = defaultdict(list)
     refused: list[Refused] = []
@@ -97,8 +98,8 @@ def _zombies(found: Sequence[Diagnosis], rows: Iterable[Row], refused: list[Refu
         if row is not None and change is not None:
             changes[os.path.realpath(row.where.file)].append(change)
         else:
-            why = "the gateway is about to run the turn again" if row is not None and row.recovering else _NO_END
-            refused.append(Refused(one, why))
+            reason = "the gateway is about to run the turn again" if row is not None and row.recovering else _NO_END
+            refused.append(Refused(one, reason))
     for file, own in sorted(changes.items()):
         path = Path(file)
         yield from [_rewrite(path, own)] if path.suffix == ".json" else (_rows(path, change) for change in own)
@@ -131,7 +132,7 @@ def _rewrite(path: Path, changes: Sequence[Change]) -> Rewrite:
         for key, start, end in row_spans(text):
             if key in keys:
                 new.write(text[done:start])
-                new.write(with_fields(text[start:end].decode(), keys[key].fields).encode())
+                new.write(_with_fields(path, text[start:end].decode(), keys[key].fields).encode())
                 done = end
         new.write(text[done:])
 
@@ -145,6 +146,13 @@ def _rewrite(path: Path, changes: Sequence[Change]) -> Rewrite:
     return Rewrite(path, says, stamp_of(path), make, check)
 
 
+def _with_fields(path: Path, text: str, fields: Mapping[str, str | int]) -> str:
+    try:
+        return with_fields(text, fields)
+    except ValueError as error:
+        raise NotVerifiedError(path, f"its row is damaged, {error}") from error
+
+
 def _with(key: str, content: Any, keys: Mapping[str, Change]) -> Any:
     return {**content, **keys[key].fields} if key in keys and isinstance(content, dict) else content
 
@@ -156,15 +164,20 @@ def _rows(path: Path, change: Change) -> Rows:
     nothing but the fields that the gateway itself would have set is changed, so it stays as valid as it was.
     """
     row, number = change.row, change.row.where.offset
-    with snapshot(path) as store:
-        text, valid, status = store.execute(_NODE, (number,)).fetchone()
-        window = store.execute(_WINDOW, (row.session_id,)).fetchone()
+    try:
+        with snapshot(path) as store:
+            text, valid, status = store.execute(_NODE, (number,)).fetchone() or (None, None, None)
+            window = store.execute(_WINDOW, (row.session_id,)).fetchone()
+    except UNREADABLE as error:
+        raise RepairError(f"{path} {why(error)}. It was left as it is.") from error
+    if text is None:
+        raise ChangedError(path, f"has no row {number} any more")
     content = parse_object(text) or {}
     fields = dict(change.fields)
     if run_id := content.get("activeWriterRunId"):
         # As the gateway leaves it: a row that is at rest names the run that wrote last.
         fields["lastRunId"] = run_id
-    new = with_fields(text, fields)
+    new = _with_fields(path, text, fields)
     ended_ms = fields.get("endedAt", content.get("endedAt"))
     do = [
         Statement(_SET_NODE, (new, fields["status"], number, text)),

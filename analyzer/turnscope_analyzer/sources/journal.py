@@ -119,11 +119,13 @@ class Journals:
         )
         engine.set("mark_lines", lines)
         self._load_clocks(engine)
-        engine.append("marks", "adapters/duckdb_marks")
+        with engine.joining_as_written():
+            engine.append("marks", "adapters/duckdb_marks")
         if self._know_strangers(engine):
             self._load_clocks(engine)
             engine.rows("DELETE FROM marks WHERE process_id IN (SELECT process_id FROM clocks)")
-            engine.append("marks", "adapters/duckdb_marks")
+            with engine.joining_as_written():
+                engine.append("marks", "adapters/duckdb_marks")
 
     @staticmethod
     def _marks(engine: Engine) -> int:

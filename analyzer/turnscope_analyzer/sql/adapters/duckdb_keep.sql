@@ -1,5 +1,5 @@
 -- what is kept of segments: glance_parts with the segment's key in place of its path.
--- reads:   glance_parts(*), glance(turn_id, plain, parts), segment_keys(file, key), capture(plain_below_ns)
+-- reads:   glance_parts(*), glance(turn_id, plain, alone), segment_keys(file, key), capture(plain_below_ns)
 -- grain:   one row per file and turn; the variable kept_files names the segments
 --
 -- A turn that is plain by this row alone was so under the smallest budget of today: quiet_below_ns. It is plain under
@@ -7,7 +7,7 @@
 SELECT
     segment_keys.key,
     part.* EXCLUDE (file),
-    CASE WHEN glance.plain AND glance.parts = 1 THEN capture.plain_below_ns ELSE 9223372036854775807 END
+    CASE WHEN glance.plain AND glance.alone THEN capture.plain_below_ns ELSE 9223372036854775807 END
         AS quiet_below_ns
 FROM glance_parts AS part
 INNER JOIN segment_keys ON part.file = segment_keys.file

@@ -5,7 +5,7 @@
 -- column:  turn_id VARCHAR   -- the turn
 -- column:  well BOOLEAN      -- completed by one process, and seen by its clients
 -- column:  plain BOOLEAN     -- that, and in less time than any budget
--- column:  parts BIGINT      -- in how many files it has marks
+-- column:  alone BOOLEAN     -- all its marks lie in one file
 -- grain:   one row per turn
 --
 -- A turn shorter than the smallest budget cannot hold a wait that is past its budget, whatever happened in it.
@@ -22,7 +22,7 @@ WITH summed AS (
             FALSE
         ) AS well,
         max(part.completed_m) - min(part.first_m) AS length_ns,
-        count(*) AS parts
+        count(*) = 1 AS alone
     FROM glance_parts AS part
     INNER JOIN files AS file ON part.file = file.file
     WHERE part.turn_id IS NOT NULL
@@ -33,6 +33,6 @@ SELECT
     summed.turn_id,
     summed.well,
     summed.well AND summed.length_ns < capture.plain_below_ns AS plain,
-    summed.parts
+    summed.alone
 FROM summed
 CROSS JOIN capture
