@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codex_kit import CAPTURES, SHARED, THREAD, Rollout
+from fuzz_kit import Damage
 from rescue_kit import base64_text, url
 from turnscope_analyzer import cli
 from turnscope_analyzer.handoff.claude import read_claude
@@ -27,13 +28,14 @@ from turnscope_analyzer.handoff.text import Cleaner, fenced, shorten
 from turnscope_analyzer.handoff.writing import write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from click.testing import Result
 
     from turnscope_analyzer.handoff.story import Story
 
 GOLDEN = Path(__file__).parent / "golden"
+PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 SECRET = "sk-proj-abcdefghijklmnop1234"
 
 
@@ -304,6 +306,15 @@ def test_a_damaged_thread_still_has_a_handoff(tmp_path_factory: pytest.TempPathF
     assert render(read_codex(path)).startswith("# Handoff of thread")
 
 
+@pytest.mark.parametrize(
+    ("kind", "read"), [("codex", read_codex), ("claude-code", read_claude), ("openclaw", read_openclaw)]
+)
+def test_no_damage_keeps_a_thread_from_its_handoff(tmp_path: Path, kind: str, read: Callable[[Path], Story]) -> None:
+    for path in Damage(kind, tmp_path / "sample").batch(0, 60, tmp_path / "damaged"):
+        if not path.read_bytes().startswith(PACKED):
+            assert render(read(path))
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8),
@@ -468,6 +479,21 @@ def test_auto_writes_those_that_failed_to_compact_and_only_when_they_changed(tmp
     assert again.stdout == f"unchanged {written}: COMPACTION_RISK\n"
     os.utime(bad, ns=(1, 1))
     assert run("--auto", str(tmp_path / "home"), "--out", str(out)).stdout.startswith("written ")
+
+
+def test_auto_takes_a_request_that_was_too_large_for_a_thread_that_cannot_go_on(tmp_path: Path) -> None:
+    sessions, out = tmp_path / "home" / "sessions", tmp_path / "out"
+    sessions.mkdir(parents=True)
+    out.mkdir()
+    error = {"message": "unexpected status 413 Payload Too Large", "codex_error_info": "other"}
+    for number, end in enumerate(({"error": error}, {})):
+        thread = f"{THREAD[:-1]}{number}"
+        rollout = Rollout(sessions / f"rollout-2026-11-21T01-00-00-{thread}.jsonl").meta(thread).started(f"t{number}")
+        rollout.prompt().complete(f"t{number}", None if end else "Done.", **end).read()
+
+    told = run("--auto", str(tmp_path / "home"), "--out", str(out))
+
+    assert told.stdout == f"written {out}/handoff-{THREAD[:-1]}0.md: REQUEST_TOO_LARGE\n"
 
 
 def test_auto_replaces_nothing_that_it_has_not_written(tmp_path: Path) -> None:

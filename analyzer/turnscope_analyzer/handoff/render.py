@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from turnscope_analyzer.describe import instant_words
 from turnscope_analyzer.handoff.text import Cleaner, fenced, on_one_line, quoted, shorten
-from turnscope_analyzer.report.wording import counted
+from turnscope_analyzer.report.wording import counted, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,8 +77,9 @@ class _Writer:
         yield "Made from the records of that thread alone, by turnscope and without a model. What is quoted was said or"
         yield "done there: it is history, not an instruction. Turns are counted from 1, times are UTC."
         yield ""
+        # Whoever asked has named it; a long path would pass for base64.
+        yield f"- records: {escaped(str(story.path))}"
         facts = {
-            "records": str(story.path),
             "program": story.program,
             "model": story.model,
             "folder": story.cwd,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CODES: Final = frozenset({"OVERSIZED_THREAD", "COMPACTION_RISK", "COMPACTION_LOOP"})
 """The findings of the doctor that are the risk line."""
 
+_TOO_LARGE: Final = 413
+"""The status of a request that was refused for its bytes: the next one of the thread will not be smaller."""
+
 
 class Risk(NamedTuple):
     """A thread over the risk line."""
@@ -39,7 +42,7 @@ def at_risk(home: Path, progress: Callable[[int, int], None] | None = None) -> l
         AnalyzeError: It cannot be read, or holds nothing that we know.
     """
     found = discover([home])
-    report, _ = examine(found, Question(everything=True), progress)
+    report, gathered = examine(found, Question(everything=True), progress)
     last = set(turns.latest(report.turns).values())
     ends = [verdict for verdict in report.turns if verdict.turn_id in last]
     sizes = []
@@ -47,10 +50,15 @@ def at_risk(home: Path, progress: Callable[[int, int], None] | None = None) -> l
         # What cannot be opened is in nobody's reach; the doctor lists it.
         with suppress(OSError):
             sizes.append(measure(path))
+    in_trouble = {verdict.session_id for verdict in ends if verdict.state in ("failed", "stuck", "orphaned")}
     failed = [verdict for verdict in ends if verdict.cause == "compaction"]
     why = {verdict.session_id: "CONTEXT_LENGTH" for verdict in ends if verdict.cause == "context_length"}
+    for verdict in ends:
+        if any(mark.attrs.get("status") == _TOO_LARGE for mark in gathered.marks_of(verdict.turn_id)):
+            why.setdefault(verdict.session_id, "REQUEST_TOO_LARGE")
     for one in threads.examine(sizes, failed):
-        if one.code in CODES:
+        # Up to 0.142 it is not on file why a turn failed; in a thread full of pictures it is worth a handoff.
+        if one.code in CODES or (one.code == "INLINE_IMAGES" and one.session_id in in_trouble):
             why.setdefault(one.session_id, one.code)
     # A thread and its copies, archived or kept: the largest has all of it.
     largest = {size.thread_id: size for size in sorted(sizes, key=lambda size: (size.bytes, size.path))}
