@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.measure import DATA, LEFT_OUT, ROOT, Others
 from bench.table import Row, draw, keep
 
-SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout", "rescue")
+SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout", "rescue", "context")
 BY_NAME_ONLY = ("outage",)
 """It takes six minutes, of which the machine has next to nothing to do."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.context.growth import Growth
 from turnscope_analyzer.context.images import images_in
+from turnscope_analyzer.context.parts import is_injected
 from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
 from turnscope_analyzer.sources.codex.thread import turn_id_of
 from turnscope_analyzer.sources.codex.tokens import Meter
@@ -164,6 +165,8 @@ class Course:
                 self._completed = None
                 growth.turn()
             case "event_msg/user_message" if not self._tracked:
+                growth.turn()
+            case "bare/message/user" if not is_injected(record.payload):
                 growth.turn()
             case "event_msg/token_count":
                 self._count(record)

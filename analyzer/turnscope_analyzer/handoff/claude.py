@@ -76,7 +76,7 @@ def _assistant(story: Story, record: Record) -> None:
     for block in record.blocks():
         if block.get("type") == "tool_use" and (call_id := word(block, "id")):
             _call(story, call_id, word(block, "name") or "tool", block.get("input"))
-    if record.message.get("stop_reason") in _OVER and story.turn_open:
+    if word(record.message, "stop_reason") in _OVER and story.turn_open:
         story.end("completed")
 
 

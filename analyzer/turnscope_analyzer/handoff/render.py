@@ -160,8 +160,11 @@ class _Writer:
         yield from self._quotes(kept, 1_200)
 
     def _summary(self) -> Iterator[str]:
-        if self._story.summary is not None:
-            yield from self._quote(self._story.summary, 6_000)
+        story = self._story
+        if story.summary is not None:
+            yield from self._quote(story.summary, 6_000)
+        elif story.compactions:
+            yield f"Compacted {counted(story.compactions, 'time')}; what that has left is on record sealed, or not at all."
 
     def _files(self) -> Iterator[str]:
         story = self._story
