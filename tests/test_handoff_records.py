@@ -95,6 +95,10 @@ def test_no_damage_keeps_a_thread_from_its_handoff(tmp_path: Path, kind: str, re
             assert render(read(path))
 
 
+ITEMS = ["function_call", "function_call_output", "message", "reasoning", "local_shell_call"]
+EVENTS = ["user_message", "patch_apply_end", "task_complete", "error", "turn_diff", "item_completed", "agent_message"]
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=8),
@@ -113,13 +117,12 @@ def test_no_damage_keeps_a_thread_from_its_handoff(tmp_path: Path, kind: str, re
         ),
         max_leaves=12,
     ),
-    st.sampled_from(["function_call", "function_call_output", "message", "reasoning", "local_shell_call"])
-    | st.sampled_from(["user_message", "patch_apply_end", "task_complete", "error", "turn_diff", "item_completed"]),
+    st.sampled_from(ITEMS + EVENTS),
 )
 @settings(max_examples=200, deadline=None)
 def test_no_value_in_a_record_raises(tmp_path_factory: pytest.TempPathFactory, value: object, inner: str) -> None:
     body = value if isinstance(value, dict) else {"output": value, "content": value, "message": value, "changes": value}
-    kind = "event_msg" if "_" in inner and not inner.startswith(("function", "local")) else "response_item"
+    kind = "response_item" if inner in ITEMS else "event_msg"
     path = tmp_path_factory.mktemp("any") / "rollout.jsonl"
     rollout = Rollout(path).meta().started("t1")
     rollout.add(kind, inner, **{name: one for name, one in body.items() if name not in ("type", "kind", "inner")})

@@ -164,7 +164,8 @@ class _Writer:
         if story.summary is not None:
             yield from self._quote(story.summary, 6_000)
         elif story.compactions:
-            yield f"Compacted {counted(story.compactions, 'time')}; what that has left is on record sealed, or not at all."
+            times = counted(story.compactions, "time")
+            yield f"Compacted {times}; what that has left is on record sealed, or not at all."
 
     def _files(self) -> Iterator[str]:
         story = self._story
