@@ -42,6 +42,7 @@ def test_the_file_is_written_once_and_for_its_owner_alone(tmp_path: Path, monkey
     assert run(thread, "--force").exit_code == cli.EXIT_OK
     assert path.read_bytes() == content
     assert run(thread, "--out", "-").stdout.encode() == content
+    assert len(run(str(CAPTURES / "0.118-tools.jsonl"), "--limit", "4096", "--out", "-").stdout.encode()) <= 4_096
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
@@ -67,7 +68,11 @@ def refusals(tmp_path: Path) -> Iterator[tuple[list[str], int, str]]:
     yield [], cli.EXIT_USAGE, "Give a THREAD"
     yield ["x", "--auto", str(tmp_path)], cli.EXIT_USAGE, "Give a THREAD"
     yield ["--auto", str(tmp_path)], cli.EXIT_USAGE, "--out FOLDER"
-    yield [str(CAPTURES / "0.169-tools.jsonl"), "--out", "no/such/file"], cli.EXIT_ERROR, "No such file"
+    yield (
+        [str(CAPTURES / "0.169-tools.jsonl"), "--out", "no/such/file"],
+        cli.EXIT_ERROR,
+        "cannot write no/such/file: No such file",
+    )
 
 
 def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:

@@ -59,14 +59,17 @@ def answer(request: Request) -> Answer:
         text = _text(story, request.limit_bytes)
         if request.out == STDOUT:
             return Answer(text)
-        path = _place(request.out, story)
-        write(path, text, over=request.force)
     except (RepairError, UnfitError) as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"cannot read {error.filename or request.thread}: {error.strerror}.") from error
+    path = _place(request.out, story)
+    try:
+        write(path, text, over=request.force)
     except FileExistsError as error:
         raise click.ClickException(f"{path} is there already. Give another --out, or --force to replace it.") from error
     except OSError as error:
-        raise _unusable(error, request.thread) from error
+        raise click.ClickException(f"cannot write {path}: {error.strerror}. Give another --out.") from error
     return Answer(f"{escaped(str(path))}\n")
 
 
@@ -139,7 +142,3 @@ def _name(thread: str) -> str:
 def _fit(name: str) -> str:
     """Return *name*, which may stand in a damaged file, as a name of a file."""
     return _UNFIT.sub("_", name)[:100]
-
-
-def _unusable(error: OSError, thread: str) -> click.ClickException:
-    return click.ClickException(f"cannot use {error.filename or thread}: {error.strerror}.")

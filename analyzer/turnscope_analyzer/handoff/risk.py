@@ -46,7 +46,8 @@ def at_risk(home: Path, progress: Callable[[int, int], None] | None = None) -> l
     last = set(turns.latest(report.turns).values())
     ends = [verdict for verdict in report.turns if verdict.turn_id in last]
     sizes = []
-    for path in filter(is_rollout_file, found.of("codex")):
+    # A packed thread has been put away: nobody goes on in it as it is.
+    for path in (path for path in found.of("codex") if is_rollout_file(path) and path.suffix == ".jsonl"):
         # What cannot be opened is in nobody's reach; the doctor lists it.
         with suppress(OSError):
             sizes.append(measure(path))
