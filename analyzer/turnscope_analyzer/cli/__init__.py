@@ -22,7 +22,7 @@ __all__ = ["EXIT_ERROR", "EXIT_FOUND", "EXIT_OK", "EXIT_STUCK", "EXIT_USAGE", "a
 @click.group()
 @version_option
 def main() -> None:
-    """Read what agents and gateways recorded of their turns."""
+    """Say what became of the turns of agents, and mend what keeps them from going on."""
 
 
 for _command in (analyze, ship, rescue, doctor, collect, context, handoff):
