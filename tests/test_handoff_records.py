@@ -184,6 +184,25 @@ def test_a_transcript_of_claude_code(tmp_path: Path) -> None:
     assert "Bash `ls`" in section(text, "Commands run")
 
 
+def test_of_a_long_output_in_claude_code_the_end_is_read_and_no_credential_is_cut(tmp_path: Path) -> None:
+    own = {"timestamp": "2026-11-21T01:00:00.000Z", "isSidechain": False, "sessionId": "s"}
+    lines = "".join(f"password: {'hunter2-' * 3}{number}\n" for number in range(20_000))
+    call = {"type": "tool_use", "id": "c", "name": "Bash", "input": {"command": "make test"}}
+    result = {"type": "tool_result", "tool_use_id": "c", "is_error": True, "content": f"{lines}2 tests failed"}
+    records = (
+        {**own, "type": "user", "message": {"role": "user", "content": "Test it."}},
+        {**own, "type": "assistant", "message": {"role": "assistant", "content": [call]}},
+        {**own, "type": "user", "message": {"role": "user", "content": [result]}},
+    )
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in records))
+
+    text = render(read_claude(path))
+
+    assert "2 tests failed" in section(text, "Open problems")
+    assert "hunter2" not in text
+
+
 def test_a_transcript_of_openclaw() -> None:
     folder = CAPTURES.parent / "openclaw" / "2026.5.22" / "compaction_silent_drop" / "state/agents/main/sessions"
     story = read_openclaw(folder / "3d95d6b9-f611-4681-ba22-69463dffd856.jsonl")

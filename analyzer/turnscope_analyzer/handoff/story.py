@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 Ending = Literal["completed", "failed", "interrupted"]
 
 TEXT_CHARS: Final = 65_536
-"""No text is kept beyond this; a handoff holds less than that as a whole."""
+"""Of a longer text the two ends are kept; a handoff holds less than that as a whole."""
+
+_TAIL_CHARS: Final = 16_384
 
 _RECENT: Final = 24
 _COMMANDS: Final = 60
@@ -136,7 +138,7 @@ class Story:
             self.words = self._quote(answer)
         self.tells_ends = True
         self._settle()
-        self.turn_open, self.ending, self.why = False, how, why[:TEXT_CHARS]
+        self.turn_open, self.ending, self.why = False, how, _held(why)
         if why and how == "failed":
             self.error(why)
 
@@ -173,7 +175,7 @@ class Story:
     def call(self, call_id: str, name: str, text: str, files: dict[str, How]) -> None:
         """Take in that a tool is called."""
         self.calls_in_all += 1
-        self.open[call_id] = Call(self.turn, self._at_ns, name, text[:TEXT_CHARS], files)
+        self.open[call_id] = Call(self.turn, self._at_ns, name, _held(text), files)
         if len(self.open) > _OPEN:
             del self.open[next(iter(self.open))]
 
@@ -182,7 +184,7 @@ class Story:
         call = self.open.pop(call_id, None)
         if call is None:
             return
-        call.result = result._replace(text=result.text[:TEXT_CHARS])
+        call.result = result._replace(text=_held(result.text))
         self.calls.append(call)
         if result.failed:
             self.failures.append(call)
@@ -214,4 +216,14 @@ class Story:
         self.words = None
 
     def _quote(self, text: str) -> Quote:
-        return Quote(self.turn, self._at_ns, text[:TEXT_CHARS])
+        return Quote(self.turn, self._at_ns, _held(text))
+
+
+def _held(text: str) -> str:
+    """Return what is kept of *text*: cut where lines begin, so that no credential is cut in two."""
+    if len(text) <= TEXT_CHARS:
+        return text
+    head = text[: TEXT_CHARS - _TAIL_CHARS]
+    head = head[: head.rfind("\n") + 1] or head[: head.rfind(" ") + 1]
+    tail = text[-_TAIL_CHARS:].partition("\n")[2]
+    return f"{head}[{len(text) - len(head) - len(tail):,} characters left out]\n{tail}"
