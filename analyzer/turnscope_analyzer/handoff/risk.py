@@ -53,9 +53,11 @@ def at_risk(home: Path, progress: Callable[[int, int], None] | None = None) -> l
             sizes.append(measure(path))
     in_trouble = {verdict.session_id for verdict in ends if verdict.state in ("failed", "stuck", "orphaned")}
     failed = [verdict for verdict in ends if verdict.cause == "compaction"]
-    why = {verdict.session_id: "CONTEXT_LENGTH" for verdict in ends if verdict.cause == "context_length"}
+    why: dict[str | None, str] = {}
     for verdict in ends:
-        if any(mark.attrs.get("status") == _TOO_LARGE for mark in gathered.marks_of(verdict.turn_id)):
+        if verdict.rule == "context_length.exceeded":
+            why[verdict.session_id] = "CONTEXT_LENGTH"
+        elif any(mark.attrs.get("status") == _TOO_LARGE for mark in gathered.marks_of(verdict.turn_id)):
             why.setdefault(verdict.session_id, "REQUEST_TOO_LARGE")
     for one in threads.examine(sizes, failed):
         # Up to 0.142 it is not on file why a turn failed; in a thread full of pictures it is worth a handoff.
