@@ -78,9 +78,12 @@ $(VENV)/.codex-%: | $(VENV)/.pip
 	@npm install --prefix $(VENV)/codex/$* --no-save --no-audit --no-fund --loglevel=error @openai/codex@$* > /dev/null
 	@touch $@
 
+# OpenClaw asks for a newer Node.js while it is being installed already; npm has that, too.
 $(VENV)/.openclaw: tests/openclaw_lab/versions.txt | $(VENV)/.pip
 	@echo "installing OpenClaw, once"
-	@npm install --prefix $(VENV)/openclaw --no-save --no-audit --no-fund --loglevel=error $$(cat $<) > /dev/null
+	@npm install --prefix $(VENV)/openclaw --no-audit --no-fund --loglevel=error $$(grep ^node@ $<) > /dev/null
+	@PATH="$(abspath $(VENV))/openclaw/node_modules/node/bin:$$PATH" \
+		npm install --prefix $(VENV)/openclaw --no-audit --no-fund --loglevel=error $$(grep ^openclaw@ $<) > /dev/null
 	@touch $@
 
 $(VENV)/.phoenix: tests/backends/phoenix.txt | $(VENV)/.pip

@@ -11,9 +11,7 @@ from pathlib import Path
 from bench.measure import DATA, LEFT_OUT, ROOT, Others
 from bench.table import Row, draw, keep
 
-SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout", "rescue")
-BY_NAME_ONLY = ("outage",)
-"""It takes six minutes, of which the machine has next to nothing to do."""
+SUITES = ("record", "progress", "kill", "ship", "startup", "analyze", "rollout", "rescue", "context", "outage")
 
 BUSY_SHARE = 0.1
 """With more than this share of the machine in the hands of other programs, the tails are theirs."""
@@ -22,9 +20,7 @@ BUSY_SHARE = 0.1
 def arguments() -> argparse.Namespace:
     """Return what was asked for on the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Side by side with the peers, as ratios.")
-    parser.add_argument(
-        "--suite", action="append", choices=(*SUITES, *BY_NAME_ONLY), help="only this one; may be given again"
-    )
+    parser.add_argument("--suite", action="append", choices=SUITES, help="only this one; may be given again")
     parser.add_argument("--quick", action="store_true", help="few rounds, 1 M marks only; kept under bench/data")
     parser.add_argument("--results", type=Path, help="folder to keep the results in; bench/results by default")
     return parser.parse_args()

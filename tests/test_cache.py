@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import duckdb
+import pytest
+
 import turnscope
 from bench.generate import write_journal
 from turnscope_analyzer import cache as kept
 from turnscope_analyzer.analyze import analyze
+from turnscope_analyzer.engine import Engine
 from turnscope_analyzer.sources.journal import Journals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
-
-    from turnscope_analyzer.engine import Engine
 
 
 def record(folder: Path, turns: int = 3) -> None:
@@ -135,6 +135,36 @@ def test_what_was_kept_apart_and_put_together_counts_each_turn_once(
 
     assert len(list(cache.glob("*/*-*.parquet"))) == 1
     assert (together.turns, together.healthy) == (alone.turns, alone.healthy) == (again.turns, again.healthy)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_cannot_be_read_any_more_is_read_anew_and_counts_once(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    monkeypatch.setattr(kept, "_MOST_FILES", 1)
+    write_journal(tmp_path / "traces", 2_000, processes=1, segment_bytes=64 << 10)
+    segments = sorted((tmp_path / "traces").glob("*.jsonl"))
+    with monkeypatch.context() as patched:
+        patched.setenv("TURNSCOPE_CACHE", "")
+        alone = analyze(segments)
+    for segment in segments:
+        analyze([segment])
+    append = Engine.append
+
+    def fail(self: Engine, table: str, name: str) -> int:
+        if name == "adapters/duckdb_woken":
+            for file in () if is_there else cache.glob("*/*-*.parquet"):
+                file.unlink()
+            if is_there:
+                raise duckdb.IOException("the disk does not answer")
+        return append(self, table, name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Engine, "append", fail)
+        after = analyze(segments)
+    again = analyze(segments)
+
+    assert (after.turns, after.healthy) == (alone.turns, alone.healthy) == (again.turns, again.healthy)
 
 
 def test_of_what_nobody_used_for_long_only_our_own_is_forgotten(tmp_path: Path, cache: Path) -> None:

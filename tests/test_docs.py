@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 COMMAND = re.compile(
-    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|collect|doctor)\b.*|make \w+.*|python -m .*"
-    r"|(?:bash )?\.ci/run)$",
+    r"^(?:\$ )?((?:turnscope )?analyze\b.*|turnscope (?:ship|collect|doctor|context|handoff)\b.*|make \w+.*"
+    r"|python -m .*|(?:bash )?\.ci/run)$",
     re.MULTILINE,
 )
 CODE = re.compile(r"`([^`\n]+)`")
@@ -127,6 +127,14 @@ def test_the_page_of_shipping_has_its_options_and_variables() -> None:
 def test_the_page_of_rescue_has_its_options() -> None:
     page = (ROOT / "docs/rescue.md").read_text("utf-8")
     options = {option for parameter in main.commands["rescue"].params for option in parameter.opts if "-" in option}
+
+    assert sorted(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == sorted(options)
+
+
+@pytest.mark.parametrize("name", ["context", "handoff"])
+def test_the_pages_of_context_and_handoff_have_their_options(name: str) -> None:
+    page = (ROOT / f"docs/{name}.md").read_text("utf-8")
+    options = {option for parameter in main.commands[name].params for option in parameter.opts if "-" in option}
 
     assert sorted(re.findall(r"^\| `(--[\w-]+)", page, re.MULTILINE)) == sorted(options)
 

@@ -120,7 +120,10 @@ def test_an_error_may_be_given_by_name(arguments: tuple[Any, Any], attrs: dict[s
     assert attributes_of_name(*arguments) == attrs
 
 
-@pytest.mark.parametrize(("status", "kind"), [(200, None), (302, None), (399, None), (404, "bad_request"), (600, None)])
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, None), (302, None), (399, None), (404, "bad_request"), (413, "request_too_large"), (600, None)],
+)
 def test_a_status_that_is_no_error_has_no_kind(status: int, kind: str | None) -> None:
     assert kind_of_status(status) == kind
 

@@ -377,6 +377,24 @@ def test_rows_are_changed_in_one_go_and_changed_back(database: Path) -> None:
     assert rows(database) == [("a", "running"), ("b", "done")]
 
 
+def test_a_database_whose_program_was_killed_is_repaired_with_what_is_in_its_log(database: Path) -> None:
+    killed = (
+        "import os, signal, sqlite3, sys\n"
+        "connection = sqlite3.connect(sys.argv[1])\n"
+        "connection.execute(\"UPDATE runs SET status = 'running' WHERE id = 'b'\")\n"
+        "connection.commit()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(database)], check=False)
+    log = database.with_name("state.sqlite-wal")
+    assert log.stat().st_size
+    os.utime(database, ns=(LONG_AGO_NS, LONG_AGO_NS))
+
+    apply(plan(database, status(database, "b", "running", "done")))
+
+    assert rows(database) == [("a", "running"), ("b", "done")]
+
+
 @pytest.mark.parametrize(
     ("step", "error"),
     [

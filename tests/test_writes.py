@@ -24,6 +24,7 @@ MAY_WRITE = {
     "sources/segments.py",  # there, too
     "cli/common.py",  # to the null device
     "sources/snapshot.py",  # copies databases to a temporary folder
+    "handoff/writing.py",  # a handoff, where the user wants it
     "repair/writing.py",  # the only one that writes to files of other programs
 }
 METHODS = {"write_bytes", "write_text", "unlink", "rename", "touch", "mkdir", "rmdir", "symlink_to", "hardlink_to"} | {

@@ -70,7 +70,7 @@ class GlanceCache:
                 for file in files:
                     os.utime(file)
             except (duckdb.Error, OSError):
-                self._clear(engine)
+                self._discard(engine)
         known = engine.rows("SELECT file FROM calm UNION SELECT file FROM glance_parts")
         self._known = {file for (file,) in known}
         return self._known
@@ -90,7 +90,7 @@ class GlanceCache:
             try:
                 self._woken = engine.append("glance_parts", "adapters/duckdb_woken")
             except (duckdb.Error, OSError):
-                self._clear(engine)
+                self._discard(engine)
                 self._known = set()
                 return False
         return True
@@ -117,10 +117,13 @@ class GlanceCache:
                     file.unlink(missing_ok=True)
         forget(self.folder.parent)
 
-    @staticmethod
-    def _clear(engine: Engine) -> None:
+    def _discard(self, engine: Engine) -> None:
+        """Do without what cannot be read, here and from now on: what is read instead is kept anew, and counts once."""
         engine.clear("calm")
         engine.clear("glance_parts")
+        for file in self._files():
+            with suppress(OSError):
+                file.unlink()
 
     def _export(self, engine: Engine, name: str) -> None:
         assert self.folder is not None

@@ -1,7 +1,8 @@
-"""A thread of the real Codex that has become too large, before and after `turnscope rescue`."""
+"""A thread of the real Codex that has become too large: what is told and handed over of it, and `turnscope rescue`."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import struct
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from lab.binary import VERSIONS, binary, is_new
-from lab.codex import AppServer
+from lab.codex import PROMPT, AppServer
 from lab.scenarios import APP, Case, Scenario
 from lab.stage import until
 from turnscope_analyzer import cli
@@ -23,6 +24,7 @@ from turnscope_analyzer.repair.owners import RECENT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from click.testing import Result
 
@@ -155,6 +157,37 @@ def test_a_thread_too_large_to_compact_answers_again_after_the_rescue(scene: Sce
     scene.resume(thread)
     if is_new(scene.version):
         assert len(scene.listed()) == turns + 3
+
+
+def test_the_handoff_of_a_thread_that_cannot_answer_is_written(scene: Scene, tmp_path: Path) -> None:
+    assert scene.compact() == "failed"
+    thread = scene.codex.thread
+    scene.leave()
+    path = tmp_path / f"handoff-{thread}.md"
+
+    for arguments in ([thread, "--home", str(scene.home.path)], ["--auto", str(scene.home.path)]):
+        written = CliRunner().invoke(cli.main, ["handoff", *arguments, "--out", str(tmp_path)])
+
+        assert written.exit_code == cli.EXIT_OK, written.output
+        assert [one.name for one in tmp_path.iterdir()] == [path.name], written.output
+        text = path.read_text("utf-8")
+        path.unlink()
+        assert f"# Handoff of thread {thread}" in text
+        assert text.count(f"> {PROMPT}\n> [image]\n> [image]\n") == 2, "the goal and the last request"
+        assert "## What was in flight\n\nTurn 3 failed" in text
+        assert "base64" not in text
+        assert len(text.encode()) <= 32_768
+
+
+def test_it_is_told_that_the_context_is_pictures(scene: Scene) -> None:
+    arguments = ["context", scene.codex.thread, "--home", str(scene.home.path), "--json"]
+
+    told = json.loads(CliRunner().invoke(cli.main, arguments).stdout)
+
+    # Codex holds on to its thread meanwhile: nothing is written.
+    assert told["next_request"]["origins"]["image"]["images"] == 4
+    assert told["reclaimable"]["bytes"] > 4 * IMAGE_BYTES
+    assert told["reclaimable"]["bytes_after"] < SMALL_BYTES * 2
 
 
 def test_pictures_stay_pictures_in_the_request(scene: Scene) -> None:

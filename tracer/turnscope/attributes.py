@@ -51,6 +51,7 @@ ERROR_KINDS: Final = (
     ErrorKind("unauthorized", "quota_or_auth", "the server answered 401"),
     ErrorKind("forbidden", "quota_or_auth", "the server answered 403"),
     ErrorKind("context_length_exceeded", "context_length", "the input is larger than the model's window"),
+    ErrorKind("request_too_large", "context_length", "the server answered 413: the request has more bytes than it takes"),
     ErrorKind("compaction_failed", "compaction", "the thread could not be summarised"),
     ErrorKind("hydration_failed", "hydration", "the thread's history could not be loaded"),
     ErrorKind("bad_request", "unknown", "the server answered another 4xx"),

@@ -53,6 +53,14 @@ _CODES: Final = {
     "usage_limit_reached": "rate_limited",
 }
 
+_STATUSES: Final = {
+    401: "unauthorized",
+    402: "rate_limited",
+    403: "forbidden",
+    413: "request_too_large",
+    429: "rate_limited",
+}
+
 _WINDOW_EXCEEDED = re.compile(
     r"context_length_exceeded|prompt is too long|conversation too long|input is too long|maximum context length"
     r"|exceeds? the (?:model'?s )?(?:maximum )?context|room in the model'?s context window",
@@ -84,7 +92,7 @@ def kind_of_status(status: int) -> str | None:
         return None
     if status >= 500:
         return "server_error"
-    return {401: "unauthorized", 402: "rate_limited", 403: "forbidden", 429: "rate_limited"}.get(status, "bad_request")
+    return _STATUSES.get(status, "bad_request")
 
 
 def kind_of_name(name: str) -> str:

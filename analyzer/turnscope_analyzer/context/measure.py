@@ -5,11 +5,12 @@ One pass, and one more for the images, in bounded memory: a thread may have hund
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from turnscope_analyzer.context.growth import Growth
 from turnscope_analyzer.context.images import images_in
+from turnscope_analyzer.context.parts import is_injected
 from turnscope_analyzer.sources.codex.records import is_rollout, iter_records
 from turnscope_analyzer.sources.codex.thread import turn_id_of
 from turnscope_analyzer.sources.codex.tokens import Meter
@@ -103,43 +104,48 @@ class ThreadSize:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def measure(path: Path, progress: Callable[[int], None] = lambda _bytes: None) -> ThreadSize:
+def measure(
+    path: Path,
+    progress: Callable[[int], None] = lambda _bytes: None,
+    hear: Callable[[ThreadSize, Record, Images], None] | None = None,
+) -> ThreadSize:
     """Measure a thread: a Codex rollout record by record, any other JSONL line by line.
+
+    Args:
+        path: The file, plain or packed.
+        progress: Called now and then with the bytes that were read since the last call.
+        hear: Called with each record of a rollout when it has been counted, and with the images in it.
 
     Raises:
         OSError: The file cannot be opened. Bad content never raises, it is listed in ``rejects``.
     """
     size = ThreadSize(path, bytes=path.stat().st_size)
     rejects = Rejects(str(path))
-    pieces = _records(path, rejects, size, progress) if is_rollout(head_of(path)) else _lines(path, rejects, progress)
     counter = _Counter(size, images_in(path))
-    for offset, length, kind in pieces:
-        counter.count(offset, length, kind)
+    if is_rollout(head_of(path)):
+        course = Course(size)
+        for record in iter_records(path, rejects, Timeline(), progress):
+            course.feed(record)
+            images = counter.count(record.offset, record.length, _kind(record.name))
+            if hear is not None:
+                hear(size, record, images)
+    else:
+        for line in lines_of(path, rejects, progress=progress):
+            counter.count(line.offset, line.length, "lines")
     counter.rest()
     size.rejects = rejects.all()
     return size
-
-
-def _lines(path: Path, rejects: Rejects, progress: Callable[[int], None]) -> Iterator[tuple[int, int, str]]:
-    for line in lines_of(path, rejects, progress=progress):
-        yield line.offset, line.length, "lines"
-
-
-def _records(
-    path: Path, rejects: Rejects, size: ThreadSize, progress: Callable[[int], None]
-) -> Iterator[tuple[int, int, str]]:
-    thread = _Thread(size)
-    for record in iter_records(path, rejects, Timeline(), progress):
-        thread.feed(record)
-        yield record.offset, record.length, _kind(record.name)
 
 
 def _kind(name: str) -> str:
     return next((kind for begin, kind in _KINDS if name.startswith(begin)), "other records")
 
 
-class _Thread:
-    """The turns of a rollout as far as its size goes: tokens, compactions, and what comes after an end."""
+class Course:
+    """The turns of a rollout as far as its size goes: tokens, compactions, and what comes after an end.
+
+    It counts into the `ThreadSize` that it is given, and is fed with the records in file order.
+    """
 
     def __init__(self, size: ThreadSize) -> None:
         self._size = size
@@ -148,6 +154,7 @@ class _Thread:
         self._tracked = False
 
     def feed(self, record: Record) -> None:
+        """Take the next record in."""
         growth = self._size.growth
         turn_id = turn_id_of(record.payload)
         match record.name:
@@ -158,6 +165,8 @@ class _Thread:
                 self._completed = None
                 growth.turn()
             case "event_msg/user_message" if not self._tracked:
+                growth.turn()
+            case "bare/message/user" if not is_injected(record.payload):
                 growth.turn()
             case "event_msg/token_count":
                 self._count(record)
@@ -191,8 +200,9 @@ class _Counter:
         self._next = next(images, None)
         self._prints: set[bytes] = set()
 
-    def count(self, offset: int, length: int, kind: str) -> None:
-        size = self._size
+    def count(self, offset: int, length: int, kind: str) -> Images:
+        """Count a record and return the images in it."""
+        size, images = self._size, self._size.images
         share = size.kinds.setdefault(kind, Share())
         share.records += 1
         share.bytes += length
@@ -201,9 +211,11 @@ class _Counter:
             size.longest = Longest(offset, length, kind)
         if kind == COMPACTED:
             # The history starts anew with this record.
-            size.images.live = size.images.live_bytes = 0
+            images.live = images.live_bytes = 0
+        before = replace(images)
         while self._next is not None and self._next.offset < offset + length:
             share.image_bytes += self._take(self._next)
+        return Images(images.count - before.count, images.different - before.different, images.bytes - before.bytes)
 
     def rest(self) -> None:
         """Count the images behind the last record that can be read."""

@@ -23,7 +23,7 @@ class BusyError(RepairError):
     """A live program uses the file. Nothing was changed."""
 
     def __init__(self, path: Path, why: str) -> None:
-        super().__init__(f"{path} is in use: {why}. Nothing was changed. End that program, then try again.")
+        super().__init__(f"{path} is in use: {why}. Nothing was changed. End what uses it, wait, then try again.")
         self.path, self.why = path, why
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from turnscope_analyzer.repair import writing
 from turnscope_analyzer.repair.errors import BusyError, ChangedError, RepairError
 from turnscope_analyzer.repair.manifest import Entry, Manifest, now
-from turnscope_analyzer.repair.owners import holders, locked, why_busy
+from turnscope_analyzer.repair.owners import RECENT_S, holders, locked, why_busy
 from turnscope_analyzer.repair.plan import Creation, Removal, Rewrite, Rows, stamp_of
 from turnscope_analyzer.repair.undoing import put_back, undo
 
@@ -41,7 +41,7 @@ def refusal(plan: Plan) -> RepairError | None:
     """Return why *plan* cannot be carried out now, None if it can; nothing is changed by asking."""
     try:
         with held(plan):
-            _look(plan)
+            _look(plan, recent_s=RECENT_S)
     except RepairError as error:
         return error
     return None
@@ -57,13 +57,14 @@ def apply(plan: Plan) -> Path:
         RepairError: It cannot be written. Steps that were made before were undone.
     """
     with _told(plan.backups), held(plan):
-        _look(plan)
+        _look(plan, recent_s=RECENT_S)
         folder = writing.make_folder(plan.backups / f"{now()}-{plan.code}-{secrets.token_hex(3)}")
         ready: list[_Ready] = []
         try:
             for number, step in enumerate(plan.steps):
                 ready.append(_prepare(step, folder, str(number)))
-            _look(plan)
+            # From here on a recent change may be our own: who backs up a database may have to tidy its log up.
+            _look(plan, recent_s=0)
         except BaseException:
             for one in ready:
                 _forget(one)
@@ -94,18 +95,18 @@ def held(plan: Plan) -> Iterator[None]:
         yield
 
 
-def _look(plan: Plan) -> None:
+def _look(plan: Plan, *, recent_s: float) -> None:
     for step in plan.steps:
-        _look_at(plan, step)
+        _look_at(plan, step, recent_s)
 
 
-def _look_at(plan: Plan, step: Step) -> None:
-    """Hold a file to what the plan expects of it.
+def _look_at(plan: Plan, step: Step, recent_s: float = 0) -> None:
+    """Hold a file to what the plan expects of it; see `why_busy` for *recent_s*.
 
     Raises:
         RepairError: It is in use, or it has changed.
     """
-    if why := plan.busy() or why_busy(step.path, readers=isinstance(step, Rows)):
+    if why := plan.busy() or why_busy(step.path, readers=isinstance(step, Rows), recent_s=recent_s):
         raise BusyError(step.path, why)
     if isinstance(step, Rows):
         return

@@ -48,6 +48,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def size_words(size_bytes: int) -> str:
+    """Return a size for people: ``611.0 MB``."""
+    for unit, factor in (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:,.1f} {unit}"
+    return f"{size_bytes} bytes"
+
+
 def state_words(state: State) -> str:
     """Return the state as a person says it: ``not determinable``."""
     return state.replace("_", " ")

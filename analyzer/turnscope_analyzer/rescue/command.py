@@ -12,7 +12,7 @@ from turnscope_analyzer.repair.making import apply, refusal
 from turnscope_analyzer.repair.manifest import repairs_in
 from turnscope_analyzer.repair.plan import Creation, Plan, Rewrite
 from turnscope_analyzer.repair.undoing import undo
-from turnscope_analyzer.report.wording import counted, escaped
+from turnscope_analyzer.report.wording import counted, escaped, size_words
 from turnscope_analyzer.rescue.fork import new_id, path_beside, places_of_id
 from turnscope_analyzer.rescue.rewrite import Shortening, rebuild
 from turnscope_analyzer.rescue.survey import Survey, survey
@@ -90,7 +90,7 @@ def _rescue(thread: Thread, request: Request) -> Answer:
         raise RepairError(f"{why_not}{_or_fork(why_not, fork_id)}")
     folder = apply(plan)
     lines += [f"done: {what} {step.path}: {step.says}" for step in plan.steps]
-    lines.append(f"verified: {counted(found.lines, 'line')} as before, the longest now {_size(work.longest)}")
+    lines.append(f"verified: {counted(found.lines, 'line')} as before, the longest now {size_words(work.longest)}")
     lines.append(f"kept: {folder}")
     if fork_id:
         lines.append(f"go on: codex resume {fork_id}")
@@ -106,7 +106,7 @@ def _or_fork(why_not: RepairError, fork_id: str) -> str:
 
 
 def _plan(thread: Thread, found: Survey, work: Shortening, fork_id: str, backups: Path) -> Plan:
-    says = f"{_size(found.stamp.size_bytes)} become {_size(found.size_after)}"
+    says = f"{size_words(found.stamp.size_bytes)} become {size_words(found.size_after)}"
     if fork_id:
         path = path_beside(thread.path, fork_id)
         return Plan(CODE, [Creation(path, says, thread.path, found.stamp, work.make, work.check)], backups)
@@ -131,22 +131,14 @@ def _told(thread: Thread, found: Survey) -> Iterator[str]:
     """Say what the thread holds."""
     yield f"thread {thread.thread_id or 'without an id'}"
     size = found.stamp.size_bytes
-    yield f"  now    {_size(size)} in {counted(found.lines, 'line')}, the longest {_size(found.longest)}"
+    yield f"  now    {size_words(size)} in {counted(found.lines, 'line')}, the longest {size_words(found.longest)}"
     for what, taken_bytes in found.taken.most_common():
-        yield f"  out    {_size(taken_bytes)}, {found.count[what]:,} x {what}"
+        yield f"  out    {size_words(taken_bytes)}, {found.count[what]:,} x {what}"
     if len(found.edits):
-        yield f"  after  {_size(found.size_after)}"
+        yield f"  after  {size_words(found.size_after)}"
     if found.damaged_lines:
         where = ", ".join(str(at) for at in found.damaged[:5])
         yield f"  left   {counted(found.damaged_lines, 'damaged or unclear line')}, at byte {where}"
-
-
-def _size(size_bytes: int) -> str:
-    """Return a size for people: ``611.0 MB``."""
-    for unit, factor in (("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:,.1f} {unit}"
-    return f"{size_bytes} bytes"
 
 
 def _text(lines: list[str]) -> str:

@@ -57,9 +57,7 @@ def find_thread(name: str, home: Path) -> Thread:
     Raises:
         RepairError: There is none, there are several, or it is nothing that can be rescued.
     """
-    path = Path(name)
-    if not name or not path.exists():
-        path = _by_id(name, home)
+    path = locate(name, home)
     own_home = _home_of(path.absolute(), home)
     path = path.resolve()
     try:
@@ -78,6 +76,16 @@ def find_thread(name: str, home: Path) -> Thread:
     told = _ID.findall(path.name)
     thread_id = meta[1].decode() if meta else told[-1] if told else ""
     return Thread(thread_id, path, own_home)
+
+
+def locate(name: str, home: Path) -> Path:
+    """Return the file that *name* means: its path, or that of the rollout in *home* whose thread's id begins so.
+
+    Raises:
+        RepairError: There is none, or there are several.
+    """
+    path = Path(name)
+    return path if name and path.exists() else _by_id(name, home)
 
 
 def index_steps(thread: Thread) -> Iterator[Rows]:

@@ -15,5 +15,5 @@ WHERE kept_parts.quiet_below_ns <= getvariable('plain_below_ns')
             GROUP BY other.turn_id
             HAVING count(*) > 1
         )
-        OR starts_with(kept_parts.turn_id, getvariable('closely'))
+        OR starts_with(kept_parts.turn_id, CAST(getvariable('closely') AS VARCHAR))
     )
