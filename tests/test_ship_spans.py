@@ -186,6 +186,25 @@ def test_what_is_open_when_its_turn_ends_ends_with_it_and_says_so(tmp_path: Path
     assert spans["execute_tool shell"].end_time == START_NS + 3 * SECOND_NS
 
 
+def test_a_turn_that_begins_again_while_its_client_stays_has_a_span_of_its_own(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        header(),
+        *(line(1), line(2, phase="renderer_attached", lane="renderer:c1", at_s=1), line(3, phase="completed", at_s=2)),
+        *(line(4, at_s=5, attrs={"resumed": True}), line(5, phase="completed", at_s=6)),
+        line(6, phase="renderer_detached", lane="renderer:c1", at_s=9),
+    )
+
+    spans = spans_of(tmp_path)
+
+    assert [(name, begin, end) for name, _, begin, end in tree(spans)] == [
+        ("invoke_agent", 0, 2),
+        ("turnscope.renderer", 1, 9),
+        ("invoke_agent", 5, 6),
+    ]
+    assert len({span.context.span_id for span in spans}) == 3
+
+
 def test_a_clock_that_was_set_back_does_not_end_a_span_before_its_begin(tmp_path: Path) -> None:
     back = line(2, phase="completed", at_s=4).replace(
         str(START_NS + 4 * SECOND_NS).encode(), str(START_NS - 7).encode()

@@ -138,7 +138,10 @@ class Story:
             return None
         begins = phase == "accepted" or (bool(attrs) and attrs.get("resumed") is True)
         if episode is None or (begins and episode.has_ended):
-            episode = self._new(step, begins=begins)
+            # A client that stayed attached goes on with the turn when that begins again.
+            beside = {} if episode is None else episode.lanes
+            episode, known = self._new(step, begins=begins), None
+            episode.lanes = beside
         if begins and lane == "turn":
             self._begin(episode, step)
         episode.last[lane] = seq
