@@ -17,6 +17,9 @@ from turnscope_analyzer.cli import EXIT_ERROR, EXIT_OK, main
 if TYPE_CHECKING:
     from pathlib import Path
 
+# A client that does not trust a server is gone at once, and CPython then forgets the socket that it has just accepted.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 KINDS = [HttpCollector, GrpcCollector]
 PREFIX = "OTEL_EXPORTER_OTLP_"
 
