@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from turnscope_analyzer.model import Report
+
 
 def record(folder: Path, turns: int = 3) -> None:
     """Leave a closed journal in *folder*: turns that went well, and one that was only accepted."""
@@ -28,6 +30,18 @@ def record(folder: Path, turns: int = 3) -> None:
             upstream.headers(200)
     turnscope.accept("s1", turn_id="dropped")
     turnscope.shutdown()
+
+
+def kept_one_by_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Path], Report]:
+    """Have each segment of a journal kept by an analysis of its own; return them, and the report without a cache."""
+    write_journal(folder / "traces", 2_000, processes=1, segment_bytes=64 << 10)
+    segments = sorted((folder / "traces").glob("*.jsonl"))
+    with monkeypatch.context() as patched:
+        patched.setenv("TURNSCOPE_CACHE", "")
+        alone = analyze(segments)
+    for segment in segments:
+        analyze([segment])
+    return segments, alone
 
 
 def files_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -122,13 +136,7 @@ def test_what_was_kept_apart_and_put_together_counts_each_turn_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept, "_MOST_FILES", 1)
-    write_journal(tmp_path / "traces", 2_000, processes=1, segment_bytes=64 << 10)
-    segments = sorted((tmp_path / "traces").glob("*.jsonl"))
-    with monkeypatch.context() as patched:
-        patched.setenv("TURNSCOPE_CACHE", "")
-        alone = analyze(segments)
-    for segment in segments:
-        analyze([segment])
+    segments, alone = kept_one_by_one(tmp_path, monkeypatch)
 
     together = analyze(segments)
     again = analyze(segments)
@@ -142,13 +150,7 @@ def test_what_cannot_be_read_any_more_is_read_anew_and_counts_once(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
 ) -> None:
     monkeypatch.setattr(kept, "_MOST_FILES", 1)
-    write_journal(tmp_path / "traces", 2_000, processes=1, segment_bytes=64 << 10)
-    segments = sorted((tmp_path / "traces").glob("*.jsonl"))
-    with monkeypatch.context() as patched:
-        patched.setenv("TURNSCOPE_CACHE", "")
-        alone = analyze(segments)
-    for segment in segments:
-        analyze([segment])
+    segments, alone = kept_one_by_one(tmp_path, monkeypatch)
     append = Engine.append
 
     def fail(self: Engine, table: str, name: str) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from turnscope_analyzer import arguments
+from turnscope_analyzer.cli.common import named_journal
 
 if TYPE_CHECKING:
     from turnscope_analyzer.collect.addresses import Address
@@ -71,7 +71,7 @@ def collect(
     from turnscope_analyzer.collect.options import Options  # noqa: PLC0415
 
     command.collect(
-        folder or Path(os.environ.get("TURNSCOPE_JOURNAL") or "traces"),
+        folder or named_journal(),
         Options(
             http=http,
             grpc=grpc,

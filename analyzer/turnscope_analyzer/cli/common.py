@@ -46,13 +46,18 @@ colour_option = click.option(
 )
 
 
+def named_journal() -> Path:
+    """Return the folder that is meant when none is given, whether it is there or not."""
+    return Path(os.environ.get("TURNSCOPE_JOURNAL") or "traces")
+
+
 def default_journal() -> Path:
     """Return the folder that is meant when none is given.
 
     Raises:
         click.ClickException: There is none.
     """
-    path = Path(os.environ.get("TURNSCOPE_JOURNAL") or "traces")
+    path = named_journal()
     if not path.exists():
         raise click.ClickException(
             f"no PATH was given, and the default journal, {path}, does not exist. "
